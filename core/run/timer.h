@@ -1,0 +1,46 @@
+/* timer.h -- the timers of one keyed operator instance: by key, in one kind of time.
+ *
+ * A timer has a due time, a key and an optional name. Without a name its identity is (key, time): set twice, it fires once.
+ * With a name its identity is (key, name): setting it again moves it. Due timers come out by time, then key bytes, then
+ * name, so that what they do is the same in every run.
+ *
+ * Ownership  Copies key and name in.
+ * Threads    One: the instance's worker.
+ * Limits     Names up to 255 bytes. */
+#ifndef SW_RUN_TIMER_H
+#define SW_RUN_TIMER_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+
+typedef struct sw_timers sw_timers;
+
+typedef struct sw_timer { /* one due timer, as sw_timers_pop lends it: valid until the next call on the same sw_timers */
+    int64_t time;         /* when it was due, ms */
+    uint64_t hash;        /* of the key */
+    const uint8_t *key;   /* key bytes */
+    uint32_t key_len;     /* bytes */
+    const char *name;     /* NULL without a name */
+    uint32_t name_len;    /* bytes */
+    uint64_t seq;         /* order of setting, growing: tells timers set meanwhile from those set before */
+} sw_timer;
+
+int sw_timers_new(sw_timers **out, sw_error *err);
+void sw_timers_free(sw_timers *timers);
+
+/* SW_OK, SW_ENOMEM, SW_EINVAL (a name too long). */
+int sw_timers_set(sw_timers *timers, int64_t time, uint64_t hash, const uint8_t *key, uint32_t key_len, const char *name,
+                  uint32_t name_len);
+/* Removes the timer of (key, name), or of (key, time) where name is NULL. 1 if there was one, else 0. */
+int sw_timers_cancel(sw_timers *timers, int64_t time, uint64_t hash, const uint8_t *key, uint32_t key_len,
+                     const char *name, uint32_t name_len);
+/* Takes the first timer with time <= until out and lends it through *due; SW_EEMPTY when none is. */
+int sw_timers_pop(sw_timers *timers, int64_t until, sw_timer *due);
+/* Due time of the first timer; INT64_MAX when there is none. A field read: cheap. */
+int64_t sw_timers_next(const sw_timers *timers);
+uint64_t sw_timers_count(const sw_timers *timers);
+uint64_t sw_timers_seq(const sw_timers *timers); /* the seq that the next timer set would get */
+void sw_timers_clear(sw_timers *timers);
+
+#endif
