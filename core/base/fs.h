@@ -1,0 +1,85 @@
+/* fs.h -- the disk seam: files and paths. Nothing else in the engine opens a file.
+ *
+ *     path --open--> sw_file --read--> bytes      (of the contents where the path ends in .gz)
+ *     bytes --write_all--> sw_file --sync--> disk
+ *
+ * Failures carry a text that names the path. SW_ENOTFOUND: no such file. SW_EINVAL: it is a directory, or the
+ * name cannot be. SW_EFORMAT: damaged gzip. SW_ENOSPC: the disk or the quota is full. SW_ECLOSED: nobody reads
+ * the pipe any more (the process has to ignore SIGPIPE). SW_ENOMEM. SW_EIO: all else.
+ *
+ * Ownership  sw_file_close closes and frees; what sw_file_from_fd wraps is never closed.
+ * Threads    a sw_file belongs to one thread at a time; the path functions may be called from any.
+ * Limits     no buffering of its own except for gzip: use large blocks. */
+#ifndef SW_BASE_FS_H
+#define SW_BASE_FS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct sw_file sw_file;
+
+/* Opens a file for reading. A path that ends in ".gz" is decompressed on the way. */
+int sw_file_open_read(sw_file **out, const char *path, sw_error *err);
+
+/* Opens a file for writing: emptied if it exists (create), or written on at its end (append). */
+int sw_file_open_create(sw_file **out, const char *path, sw_error *err);
+int sw_file_open_append(sw_file **out, const char *path, sw_error *err);
+
+/* Wraps an open descriptor such as standard input; name stands in error texts. NULL when memory is out. */
+sw_file *sw_file_from_fd(int fd, const char *name);
+
+/* Reads up to n bytes (n > 0): their number, 0 at the end, or a negative code. A plain file that has
+ * grown after the 0 can be read on. */
+ssize_t sw_file_read(sw_file *f, void *buf, size_t n, sw_error *err);
+
+/* Writes all n bytes, however many write(2) calls that takes. */
+int sw_file_write_all(sw_file *f, const void *buf, size_t n, sw_error *err);
+
+/* Returns when what was written is on the disk; does nothing where that has no meaning (pipes, terminals). */
+int sw_file_sync(sw_file *f, sw_error *err);
+
+/* The file's present size in bytes (compressed, for .gz), or a negative code. */
+int64_t sw_file_size(sw_file *f, sw_error *err);
+
+/* The descriptor, for waiting until it is readable; reading it would bypass gzip. */
+int sw_file_fd(const sw_file *f);
+
+/* Closes and frees in every case; the code tells of a write that failed late. NULL is fine. */
+int sw_file_close(sw_file *f, sw_error *err);
+
+/* The paths that match the pattern, sorted by their bytes; free them with sw_fs_glob_free. A pattern that is
+ * itself the name of something gives just that. SW_ENOTFOUND when nothing matches. */
+int sw_fs_glob(const char *pattern, char ***paths, size_t *n, sw_error *err);
+void sw_fs_glob_free(char **paths, size_t n);
+
+/* Makes the directory and those above it; what exists already is fine if it is a directory. */
+int sw_fs_mkdirs(const char *path, sw_error *err);
+
+/* Is there something, or a directory, under this name? Links are followed. */
+bool sw_fs_exists(const char *path);
+bool sw_fs_is_dir(const char *path);
+
+/* Gives `from` the name `to`, replacing atomically what had it. */
+int sw_fs_rename(const char *from, const char *to, sw_error *err);
+
+/* Removes a file or an empty directory. */
+int sw_fs_remove(const char *path, sw_error *err);
+
+/* Appends the whole file (decompressed, for .gz) to out. SW_ELIMIT when it has more than limit bytes;
+ * on failure out holds what it held before. */
+int sw_fs_read_all(const char *path, sw_buf *out, size_t limit, sw_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

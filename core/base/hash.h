@@ -1,0 +1,31 @@
+/* hash.h -- the hashes of keys: which key group, which slot.
+ *
+ * Limits     not for untrusted keys where collisions must not be forced. The values are the same on every
+ *            machine and in every version, since key groups are stored on disk by them. */
+#ifndef SW_BASE_HASH_H
+#define SW_BASE_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* XXH3, 64 bits, seed 0. bytes may be NULL when size is 0. */
+uint64_t sw_hash(const void *bytes, size_t size);
+
+/* A bijection in which every bit of x reaches every bit of the result (SplitMix64's step). */
+static inline uint64_t sw_hash_u64(uint64_t x)
+{
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
