@@ -84,12 +84,13 @@ void sw_batch_deinit(sw_batch *batch);
 /* Forgets the rows and keeps the memory, unless one huge row made it large. */
 void sw_batch_clear(sw_batch *batch);
 
-/* Room for a row of `len` bytes behind the last one, 8-aligned; it counts once sw_batch_commit is called with its final
- * length (not more than reserved). NULL when out of memory or over the limit. */
+/* Room for a row of `len` bytes behind the last one, 8-aligned and not zeroed; it counts once sw_batch_commit is called
+ * with its final length (not more than reserved), which commit rounds up to 8 and stores in row->len. Earlier rows may move.
+ * NULL when out of memory or over the limit. */
 sw_row *sw_batch_reserve(sw_batch *batch, uint32_t len);
 void sw_batch_commit(sw_batch *batch, uint32_t len);
 
-/* Copies a row in. SW_OK, SW_ENOMEM. */
+/* Copies a row in; it must not lie in this batch. SW_OK, SW_ENOMEM. */
 int sw_batch_append(sw_batch *batch, const sw_row *row);
 
 #endif

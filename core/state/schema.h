@@ -23,6 +23,7 @@
 
 #define SW_SCHEMA_MAX 4096
 #define SW_SCHEMA_FIELDS_MAX 1024
+#define SW_SCHEMA_NAME_MAX 65535 /* bytes of a field's name */
 
 typedef enum sw_type { SW_TYPE_I64 = 1, SW_TYPE_F64, SW_TYPE_BOOL, SW_TYPE_TIME, SW_TYPE_STRING } sw_type;
 
@@ -42,7 +43,7 @@ typedef struct sw_schema {
     sw_field *fields;        /* count of them */
 } sw_schema;
 
-/* Finds or makes the schema with these fields. SW_EINVAL for none, too many, a duplicate name or a bad type; SW_ELIMIT
+/* Finds or makes the schema with these fields. SW_EINVAL for none, too many, a duplicate or overlong name or a bad type; SW_ELIMIT
  * when the registry is full; SW_ENOMEM. */
 int sw_schema_intern(const char *const *names, const sw_type *types, size_t count, const sw_schema **out, sw_error *err);
 
