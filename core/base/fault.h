@@ -21,6 +21,9 @@ void sw_fault_off(void);
 /* Has an allocation been failed since the last sw_fault_fail_after? */
 bool sw_fault_hit(void);
 
+/* For allocators: counts one allocation and says whether it is the one to fail. */
+bool sw_fault_next(void);
+
 #ifdef __cplusplus
 }
 #endif

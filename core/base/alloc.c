@@ -1,0 +1,98 @@
+#include "base/alloc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef SW_FAULT
+
+#include <stdatomic.h>
+
+#include "base/fault.h"
+
+static atomic_size_t live; /* Blocks handed out and not yet freed. */
+
+static void *counted(void *p)
+{
+    if (p != NULL) atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
+    return p;
+}
+
+void *sw_alloc(size_t size)
+{
+    return sw_fault_next() ? NULL : counted(malloc(size));
+}
+
+void *sw_calloc(size_t n, size_t size)
+{
+    return sw_fault_next() ? NULL : counted(calloc(n, size));
+}
+
+void *sw_realloc(void *p, size_t size)
+{
+    if (p == NULL) return sw_alloc(size);
+    return sw_fault_next() ? NULL : realloc(p, size);
+}
+
+void sw_free(void *p)
+{
+    if (p != NULL) atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
+    free(p);
+}
+
+size_t sw_alloc_live(void)
+{
+    return atomic_load(&live);
+}
+
+#else
+
+void *sw_alloc(size_t size)
+{
+    return malloc(size);
+}
+
+void *sw_calloc(size_t n, size_t size)
+{
+    return calloc(n, size);
+}
+
+void *sw_realloc(void *p, size_t size)
+{
+    return realloc(p, size);
+}
+
+void sw_free(void *p)
+{
+    free(p);
+}
+
+size_t sw_alloc_live(void)
+{
+    return 0;
+}
+
+#endif
+
+char *sw_strdup(const char *text)
+{
+    return sw_strndup(text, strlen(text));
+}
+
+char *sw_strndup(const char *text, size_t n)
+{
+    size_t size = strnlen(text, n);
+    char *copy = sw_alloc(size + 1);
+    if (copy == NULL) return NULL;
+    memcpy(copy, text, size);
+    copy[size] = '\0';
+    return copy;
+}
+
+void *sw_xalloc(size_t size)
+{
+    void *p = sw_alloc(size);
+    if (p != NULL) return p;
+    fprintf(stderr, "swlua: out of memory (%zu bytes wanted)\n", size);
+    abort();
+}
