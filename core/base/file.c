@@ -1,0 +1,168 @@
+/* file.c -- the open files of fs.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/fs.h"
+#include "base/gunzip.h"
+
+#define NEW_FILE_MODE 0666 /* Less the umask. */
+
+struct sw_file {
+    int fd;        /* The descriptor. */
+    bool is_owned; /* Opened here, so closed here. */
+    sw_gunzip *gz; /* Decompressor of a .gz file, or NULL; owned. */
+    char name[];   /* Path, or what the descriptor is called; for error texts. */
+};
+
+sw_file *sw_file_from_fd(int fd, const char *name)
+{
+    size_t size = strlen(name) + 1;
+    sw_file *f = sw_alloc(sizeof(*f) + size);
+    if (f == NULL) return NULL;
+    f->fd = fd;
+    f->is_owned = false;
+    f->gz = NULL;
+    memcpy(f->name, name, size);
+    return f;
+}
+
+static int open_path(sw_file **out, const char *path, int flags, sw_error *err)
+{
+    struct stat st;
+    int rc;
+    int fd;
+    do {
+        fd = open(path, flags | O_CLOEXEC, NEW_FILE_MODE);
+    } while (fd < 0 && errno == EINTR);
+    if (fd < 0 && errno == EISDIR) return sw_error_set(err, SW_EINVAL, "%s is a directory", path);
+    if (fd < 0) return sw_error_errno(err, errno, "cannot open %s", path);
+    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        rc = sw_error_set(err, SW_EINVAL, "%s is a directory", path);
+        goto close_fd;
+    }
+    sw_file *f = sw_file_from_fd(fd, path);
+    if (f == NULL) {
+        rc = sw_error_set(err, SW_ENOMEM, "cannot open %s: out of memory", path);
+        goto close_fd;
+    }
+    f->is_owned = true;
+    *out = f;
+    return SW_OK;
+
+close_fd:
+    close(fd);
+    return rc;
+}
+
+int sw_file_open_create(sw_file **out, const char *path, sw_error *err)
+{
+    return open_path(out, path, O_WRONLY | O_CREAT | O_TRUNC, err);
+}
+
+int sw_file_open_append(sw_file **out, const char *path, sw_error *err)
+{
+    return open_path(out, path, O_WRONLY | O_CREAT | O_APPEND, err);
+}
+
+/* Waits until a descriptor that somebody made non-blocking (a shared terminal or pipe) is ready. */
+static void wait_ready(int fd, short events)
+{
+    struct pollfd p = { fd, events, 0 };
+    poll(&p, 1, -1);
+}
+
+static ssize_t read_raw(void *context, void *buf, size_t n, sw_error *err)
+{
+    sw_file *f = context;
+    for (;;) {
+        ssize_t got = read(f->fd, buf, n);
+        if (got >= 0) return got;
+        if (errno == EAGAIN) {
+            wait_ready(f->fd, POLLIN);
+        } else if (errno != EINTR) {
+            return sw_error_errno(err, errno, "cannot read %s", f->name);
+        }
+    }
+}
+
+static bool has_gz_suffix(const char *path)
+{
+    size_t size = strlen(path);
+    return size > 3 && strcmp(path + size - 3, ".gz") == 0;
+}
+
+int sw_file_open_read(sw_file **out, const char *path, sw_error *err)
+{
+    sw_file *f = NULL;
+    int rc = open_path(&f, path, O_RDONLY, err);
+    if (rc != SW_OK) return rc;
+    if (has_gz_suffix(path) && (f->gz = sw_gunzip_new(read_raw, f)) == NULL) {
+        sw_file_close(f, NULL);
+        return sw_error_set(err, SW_ENOMEM, "cannot open %s: out of memory", path);
+    }
+    *out = f;
+    return SW_OK;
+}
+
+ssize_t sw_file_read(sw_file *f, void *buf, size_t n, sw_error *err)
+{
+    SW_ASSERT(n > 0);
+    if (f->gz == NULL) return read_raw(f, buf, n, err);
+    ssize_t got = sw_gunzip_read(f->gz, buf, n, err);
+    if (got == SW_EFORMAT || got == SW_ENOMEM) sw_error_prepend(err, "%s", f->name);
+    return got;
+}
+
+int sw_file_write_all(sw_file *f, const void *buf, size_t n, sw_error *err)
+{
+    const uint8_t *p = buf;
+    while (n > 0) {
+        ssize_t done = write(f->fd, p, n);
+        if (done >= 0) {
+            p += done;
+            n -= (size_t)done;
+        } else if (errno == EAGAIN) {
+            wait_ready(f->fd, POLLOUT);
+        } else if (errno != EINTR) {
+            return sw_error_errno(err, errno, "cannot write %s", f->name);
+        }
+    }
+    return SW_OK;
+}
+
+int sw_file_sync(sw_file *f, sw_error *err)
+{
+    while (fsync(f->fd) != 0) {
+        if (errno == EINVAL || errno == EROFS) return SW_OK; /* A pipe or a terminal has nothing to sync. */
+        if (errno != EINTR) return sw_error_errno(err, errno, "cannot sync %s", f->name);
+    }
+    return SW_OK;
+}
+
+int64_t sw_file_size(sw_file *f, sw_error *err)
+{
+    struct stat st;
+    if (fstat(f->fd, &st) != 0) return sw_error_errno(err, errno, "cannot get the size of %s", f->name);
+    return st.st_size;
+}
+
+int sw_file_fd(const sw_file *f)
+{
+    return f->fd;
+}
+
+int sw_file_close(sw_file *f, sw_error *err)
+{
+    int rc = SW_OK;
+    if (f == NULL) return SW_OK;
+    sw_gunzip_free(f->gz);
+    /* Linux closes the descriptor even when a signal interrupts the call. */
+    if (f->is_owned && close(f->fd) != 0 && errno != EINTR) rc = sw_error_errno(err, errno, "cannot close %s", f->name);
+    sw_free(f);
+    return rc;
+}

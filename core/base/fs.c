@@ -1,0 +1,152 @@
+#include "base/fs.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+
+#define NEW_DIR_MODE 0777     /* Less the umask. */
+#define READ_ALL_CHUNK 65536u /* Bytes asked for at once by sw_fs_read_all. */
+
+bool sw_fs_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+bool sw_fs_is_dir(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Copies n paths into one block: the array of pointers, and the texts behind it. NULL when memory is out. */
+static char **copy_paths(char *const *paths, size_t n)
+{
+    size_t bytes = n * sizeof(char *);
+    for (size_t i = 0; i < n; i++) bytes += strlen(paths[i]) + 1;
+    char **copy = sw_alloc(bytes);
+    if (copy == NULL) return NULL;
+    char *text = (char *)(copy + n);
+    for (size_t i = 0; i < n; i++) {
+        size_t size = strlen(paths[i]) + 1;
+        copy[i] = memcpy(text, paths[i], size);
+        text += size;
+    }
+    return copy;
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* A directory that is not there matches nothing; one that cannot be read is an error, as its files would be
+ * missing without notice. */
+static int on_glob_error(const char *path, int errno_value)
+{
+    (void)path;
+    return errno_value != ENOENT && errno_value != ENOTDIR;
+}
+
+static int publish_paths(char *const *found, size_t count, char ***paths, size_t *n, sw_error *err)
+{
+    char **copy = copy_paths(found, count);
+    if (copy == NULL) return sw_error_set(err, SW_ENOMEM, "cannot list files: out of memory");
+    qsort(copy, count, sizeof(*copy), compare_paths); /* Not glob's order, which follows the locale. */
+    *paths = copy;
+    *n = count;
+    return SW_OK;
+}
+
+int sw_fs_glob(const char *pattern, char ***paths, size_t *n, sw_error *err)
+{
+    char *itself = (char *)pattern;
+    if (sw_fs_exists(pattern)) return publish_paths(&itself, 1, paths, n, err);
+    glob_t found;
+    int rc = glob(pattern, GLOB_NOSORT, on_glob_error, &found);
+    if (rc == GLOB_NOMATCH) {
+        rc = sw_error_set(err, SW_ENOTFOUND, "no file matches %s", pattern);
+    } else if (rc == GLOB_NOSPACE) {
+        rc = sw_error_set(err, SW_ENOMEM, "cannot list %s: out of memory", pattern);
+    } else if (rc != 0) {
+        rc = sw_error_errno(err, errno, "cannot list %s", pattern);
+    } else {
+        rc = publish_paths(found.gl_pathv, found.gl_pathc, paths, n, err);
+    }
+    globfree(&found);
+    return rc;
+}
+
+void sw_fs_glob_free(char **paths, size_t n)
+{
+    (void)n;
+    sw_free(paths);
+}
+
+static int make_dir(const char *path, sw_error *err)
+{
+    if (mkdir(path, NEW_DIR_MODE) == 0 || sw_fs_is_dir(path)) return SW_OK;
+    if (sw_fs_exists(path)) return sw_error_set(err, SW_EINVAL, "%s exists and is not a directory", path);
+    return sw_error_errno(err, errno, "cannot make directory %s", path);
+}
+
+int sw_fs_mkdirs(const char *path, sw_error *err)
+{
+    int rc = SW_OK;
+    char *partial = sw_strdup(path);
+    if (partial == NULL) return sw_error_set(err, SW_ENOMEM, "cannot make directory %s: out of memory", path);
+    for (char *p = strchr(partial, '/'); p != NULL && rc == SW_OK; p = strchr(p + 1, '/')) {
+        if (p == partial) continue; /* The root is there. */
+        *p = '\0';
+        rc = make_dir(partial, err);
+        *p = '/';
+    }
+    if (rc == SW_OK) rc = make_dir(partial, err);
+    sw_free(partial);
+    return rc;
+}
+
+int sw_fs_rename(const char *from, const char *to, sw_error *err)
+{
+    if (rename(from, to) == 0) return SW_OK;
+    return sw_error_errno(err, errno, "cannot rename %s to %s", from, to);
+}
+
+int sw_fs_remove(const char *path, sw_error *err)
+{
+    if (remove(path) == 0) return SW_OK;
+    return sw_error_errno(err, errno, "cannot remove %s", path);
+}
+
+/* Appends what is left of f; stops one byte past the limit, which proves that there is more. */
+static int read_rest(sw_file *f, const char *path, sw_buf *out, size_t limit, sw_error *err)
+{
+    size_t left = limit < SIZE_MAX ? limit + 1 : limit;
+    while (left > 0) {
+        size_t chunk = left < READ_ALL_CHUNK ? left : READ_ALL_CHUNK;
+        if (sw_buf_reserve(out, chunk) != SW_OK) return sw_error_set(err, SW_ENOMEM, "%s: out of memory", path);
+        ssize_t n = sw_file_read(f, out->data + out->size, chunk, err);
+        if (n <= 0) return (int)n;
+        out->size += (size_t)n;
+        left -= (size_t)n;
+    }
+    return sw_error_set(err, SW_ELIMIT, "%s is larger than %zu bytes", path, limit);
+}
+
+int sw_fs_read_all(const char *path, sw_buf *out, size_t limit, sw_error *err)
+{
+    sw_file *f = NULL;
+    size_t size_before = out->size;
+    int rc = sw_file_open_read(&f, path, err);
+    if (rc != SW_OK) return rc;
+    rc = read_rest(f, path, out, limit, err);
+    if (rc != SW_OK) out->size = size_before;
+    sw_file_close(f, NULL);
+    return rc;
+}
