@@ -1,5 +1,5 @@
---- Vehicle count: how many vehicles of each type have passed a sensor so far. After every vehicle the running counts are
---- printed, one JSON line with the types in order.
+--- Vehicle count: how many vehicles of each type have passed a sensor so far. After every vehicle the running counts
+--- are printed, one JSON line with the types in order.
 ---
 ---     sensor-reader ──► vehicle-counter ──► counts
 ---
@@ -8,7 +8,7 @@
 ---     swlua run jobs/vehicle_count.lua --set readers=2 --set counters=2 --set grouping=fields
 ---
 --- With two readers input is a pattern ("vehicles-*.txt"): its files are shared out over them. With two counters each
---- has counts of its own: under grouping=shuffle both see every type, under grouping=fields a type belongs to one of them.
+--- has counts of its own: under grouping=shuffle both see every type, under grouping=fields a type belongs to one.
 local sw = require "swlua"
 
 local here = debug.getinfo(1, "S").source:match("^@(.*)/") or "."

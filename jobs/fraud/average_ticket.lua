@@ -1,9 +1,9 @@
 --- Analyzer: is this amount unusual for this card?
 ---
---- Keeps the running mean and deviation of the card's amounts (Welford: one pass, no list of amounts). They are taken of
---- log(amount), because what people spend is skewed: 10 against 40 is as far as 40 against 160.
---- A far too large amount is suspicious by itself; a far too small one, as thieves pay to test a card, only together with
---- what the other analyzers say.
+--- Keeps the running mean and deviation of the card's amounts (Welford: one pass, no list of amounts). They are taken
+--- of log(amount), because what people spend is skewed: 10 against 40 is as far as 40 against 160.
+--- A far too large amount is suspicious by itself; a far too small one, as thieves pay to test a card, only together
+--- with what the other analyzers say.
 ---@class fraud.average_ticket
 local M = {}
 

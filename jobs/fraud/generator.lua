@@ -1,8 +1,9 @@
 --- Seeded generator of labelled card transactions, in order of time.
 ---
 --- Honest owners pay near home by a habit of their own. Now and then one travels, buys something big, pays several
---- times in a row, or orders from a shop far away: all of that looks a little like fraud and is none. Frauds are of three
---- kinds, and labelled: "stolen" (a copy of the card is used far away, soon after the owner paid), "testing" (a burst
+--- times in a row, or orders from a shop far away: all of that looks a little like fraud and is none. Frauds are of
+--- three kinds, and labelled:
+--- "stolen" (a copy of the card is used far away, soon after the owner paid), "testing" (a burst
 --- of small payments) and "overspend" (one payment far above the habit). The same seed gives the same transactions.
 ---@class fraud.generator
 local M = {}
@@ -16,13 +17,16 @@ local PAYMENTS_PER_CARD, PAYMENTS_PER_DAY = 50, 5
 local FLIGHT_KM_H, AIRPORT_MS = 800, 2 * HOUR_MS
 
 local CITIES = {
-  { "Amsterdam", 52.37, 4.90 }, { "Athens", 37.98, 23.73 }, { "Berlin", 52.52, 13.41 }, { "Buenos Aires", -34.60, -58.38 },
+  { "Amsterdam", 52.37, 4.90 }, { "Athens", 37.98, 23.73 }, { "Berlin", 52.52, 13.41 },
+  { "Buenos Aires", -34.60, -58.38 },
   { "Chicago", 41.88, -87.63 }, { "Delhi", 28.61, 77.21 }, { "Istanbul", 41.01, 28.98 }, { "Lagos", 6.52, 3.38 },
   { "Lisbon", 38.72, -9.14 }, { "London", 51.51, -0.13 }, { "Madrid", 40.42, -3.70 }, { "Mexico City", 19.43, -99.13 },
   { "Nairobi", -1.29, 36.82 }, { "New York", 40.71, -74.01 }, { "Oslo", 59.91, 10.75 }, { "Rome", 41.90, 12.50 },
   { "Seoul", 37.57, 126.98 }, { "Singapore", 1.35, 103.82 }, { "Sydney", -33.87, 151.21 }, { "Tokyo", 35.68, 139.69 },
 }
-local MERCHANTS = { "bakery", "bookshop", "cafe", "cinema", "electronics", "fuel", "grocer", "hotel", "pharmacy", "taxi" }
+local MERCHANTS = {
+  "bakery", "bookshop", "cafe", "cinema", "electronics", "fuel", "grocer", "hotel", "pharmacy", "taxi",
+}
 
 -- Chances that an honest payment is, or is followed by, something out of the ordinary.
 local CHANCE = {
@@ -63,7 +67,8 @@ end
 --- A payment that is yet without an id; place is a city.
 local function payment(self, card, ts, amount, city, kind)
   return {
-    ts = math.floor(ts), card = card.name, amount = math.max(round(amount, 2), 0.01), merchant = choose(self, MERCHANTS),
+    ts = math.floor(ts), card = card.name, amount = math.max(round(amount, 2), 0.01),
+    merchant = choose(self, MERCHANTS),
     lat = round(city[2] + between(self, -0.1, 0.1), 4), lon = round(city[3] + between(self, -0.1, 0.1), 4),
     fraud = kind and true, kind = kind,
   }

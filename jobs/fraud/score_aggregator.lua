@@ -6,7 +6,7 @@
 local M = {}
 
 local PATIENCE = "20ms"
-local MEMORY = "1m"   -- For so long a transaction decided too early is remembered, lest a late score opens it again.
+local MEMORY = "1m"   -- A transaction decided early is remembered so long, lest a late score opens it.
 local THRESHOLD = 0.7 -- From this score on a transaction is flagged.
 
 -- The components the partial scores come from; also the order in which reasons are given.

@@ -1,10 +1,9 @@
 local sw = require "swlua"
 
 describe("the vehicle_count job", function()
-  local OPTIONS = { "readers", "counters", "grouping" }
-  local function job_with(options)
+  local function job_with(arguments)
     return sw.test(function()
-      for _, name in ipairs(OPTIONS) do sw.args[name] = options[name] end
+      sw._set_args(arguments)
       return dofile("jobs/vehicle_count.lua")
     end)
   end
@@ -24,9 +23,7 @@ describe("the vehicle_count job", function()
     end
     return sum
   end
-  after_each(function()
-    for _, name in ipairs(OPTIONS) do sw.args[name] = nil end
-  end)
+  after_each(function() sw._set_args({}) end)
 
   it("counts car, truck, car to car 2, truck 1, with a result per vehicle", function()
     local t = sw.test("jobs/vehicle_count.lua")
