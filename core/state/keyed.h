@@ -1,6 +1,6 @@
 /* keyed.h -- the keyed state of one instance: a hash table from key bytes to a value, off the Lua heap.
  *
- *     index: [ hash | entry* ] open addressing      entries: slabs by size class, addresses stable
+ *     index.h: [ hash | entry* ]                    entries: slab.h, addresses stable
  *                        |
  *                        v
  *     [ sw_entry header | value (record state, fixed size) | key bytes ]
@@ -11,6 +11,8 @@
  *
  * Dirty tracking: every handing-out stamps `touched` with the store's current epoch; a checkpoint bumps the epoch, and entries
  * with touched >= its start are the candidates to be written.
+ *
+ * The index grows by splitting segments of at most 1,024 slots, so no single operation pauses for the size of the store.
  *
  * Ownership  The store owns entries, keys and values. An entry's address is valid until it is removed.
  * Threads    One: the instance's worker.
@@ -53,9 +55,10 @@ void sw_keyed_prefetch(const sw_keyed *keyed, const uint64_t *hashes, uint32_t c
 const uint8_t *sw_entry_key(const sw_keyed *keyed, const sw_entry *entry);
 void *sw_entry_value(const sw_entry *entry); /* record state: presence words, then slots */
 
-/* Table state: replaces the bytes at rest by a copy. SW_OK, SW_ENOMEM. */
+/* Table state: replaces the bytes at rest by a copy; len 0: none. SW_OK, SW_ENOMEM (the old ones stay). */
 int sw_keyed_set_bytes(sw_keyed *keyed, sw_entry *entry, const uint8_t *bytes, uint32_t len);
-/* Record state: replaces string field `field` (sets its presence bit); NULL bytes makes it nil. SW_OK, SW_ENOMEM. */
+/* Record state: replaces string field `field` (sets its presence bit); NULL bytes makes it nil. SW_OK, SW_ENOMEM
+ * (the old one stays). */
 int sw_keyed_set_string(sw_keyed *keyed, sw_entry *entry, uint32_t field, const char *bytes, uint32_t len);
 
 uint64_t sw_keyed_count(const sw_keyed *keyed);
@@ -64,11 +67,12 @@ uint32_t sw_keyed_epoch(const sw_keyed *keyed);
 uint32_t sw_keyed_advance_epoch(sw_keyed *keyed); /* the new epoch */
 
 /* Visits every entry in ascending order of key bytes (allocates the sorted list: not for the record path). fn returning
- * non-zero stops; the entry may be removed inside fn. Returns fn's last value, or SW_ENOMEM. */
+ * non-zero stops; the entry it is given may be removed inside fn, no other. Returns fn's last value, or SW_ENOMEM. */
 int sw_keyed_each(sw_keyed *keyed, int (*fn)(void *arg, sw_entry *entry), void *arg);
 
 /* Removes entries with changed_ms < before_ms, looking at no more than max_steps index slots and going on where the last call
- * stopped (call it between batches). Returns how many went. on_expire (may be NULL) hears of each before it goes. */
+ * stopped (call it between batches). Returns how many went. on_expire (may be NULL) hears of each before it goes, and
+ * must not add or remove entries. */
 uint64_t sw_keyed_expire(sw_keyed *keyed, int64_t before_ms, uint32_t max_steps,
                          void (*on_expire)(void *arg, sw_entry *entry), void *arg);
 

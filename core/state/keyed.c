@@ -1,0 +1,304 @@
+#include "state/keyed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "state/index.h"
+#include "state/key.h"
+#include "state/row.h"
+#include "state/slab.h"
+
+#define PREFETCH_PROBES 4 /* slots looked at: one cache line, in which nearly every key is found */
+
+struct sw_keyed {
+    sw_index index;          /* of all entries */
+    uint32_t value_size;     /* bytes between an entry's header and its key */
+    uint32_t epoch;          /* stamped on what is handed out; from 1, so that 0 is never */
+    uint64_t count;          /* entries */
+    sw_slab slab;            /* entries, strings, bytes at rest */
+    const sw_schema *schema; /* of record state; NULL: table state */
+};
+
+_Static_assert(sizeof(sw_entry) == 40, "Lua declares the same layout");
+
+int sw_keyed_new(sw_keyed **out, const sw_schema *schema, sw_error *err)
+{
+    sw_keyed *keyed = sw_calloc(1, sizeof(*keyed));
+    if (keyed == NULL) goto fail;
+    keyed->schema = schema;
+    keyed->value_size = schema != NULL ? schema->fixed_size : 0;
+    keyed->epoch = 1;
+    if (sw_index_init(&keyed->index) != SW_OK) goto free_keyed;
+    *out = keyed;
+    return SW_OK;
+
+free_keyed: sw_free(keyed);
+fail:       return sw_error_set(err, SW_ENOMEM, "out of memory for keyed state");
+}
+
+const uint8_t *sw_entry_key(const sw_keyed *keyed, const sw_entry *entry)
+{
+    return (const uint8_t *)(entry + 1) + keyed->value_size;
+}
+
+void *sw_entry_value(const sw_entry *entry)
+{
+    return (void *)(uintptr_t)(entry + 1);
+}
+
+static uint64_t *value_presence(const sw_entry *entry)
+{
+    return sw_entry_value(entry);
+}
+
+static sw_keyed_string **value_string(const sw_keyed *keyed, const sw_entry *entry, uint32_t field)
+{
+    return (sw_keyed_string **)(void *)(value_presence(entry) + keyed->schema->presence_words + field);
+}
+
+static size_t string_size(const sw_keyed_string *string)
+{
+    return sizeof(*string) + string->len;
+}
+
+static size_t entry_size(const sw_keyed *keyed, uint32_t key_len)
+{
+    return sizeof(sw_entry) + keyed->value_size + key_len;
+}
+
+/* Gives back what the entry owns, and itself. */
+static void entry_free(sw_keyed *keyed, sw_entry *entry)
+{
+    uint32_t fields = keyed->schema != NULL ? keyed->schema->count : 0;
+    for (uint32_t i = 0; i < fields; i++) {
+        if (keyed->schema->fields[i].type != SW_TYPE_STRING) continue;
+        sw_keyed_string *string = *value_string(keyed, entry, i);
+        if (string != NULL) sw_slab_free(&keyed->slab, string, string_size(string));
+    }
+    sw_slab_free(&keyed->slab, entry->bytes, entry->bytes_len);
+    sw_slab_free(&keyed->slab, entry, entry_size(keyed, entry->key_len));
+}
+
+void sw_keyed_free(sw_keyed *keyed)
+{
+    if (keyed == NULL) return;
+    sw_index_rewind(&keyed->index);
+    for (uint64_t i = 0; i < keyed->index.slots; i++, sw_index_advance(&keyed->index)) {
+        sw_entry *entry = sw_index_cursor(&keyed->index);
+        if (entry != NULL) entry_free(keyed, entry); /* Blocks over the slab's size are the allocator's. */
+    }
+    sw_slab_deinit(&keyed->slab);
+    sw_index_deinit(&keyed->index);
+    sw_free(keyed);
+}
+
+/* memcmp's call costs more than the comparison of a usual key. */
+static inline int keys_equal(const uint8_t *a, const uint8_t *b, uint32_t len)
+{
+    if (len > 32) return memcmp(a, b, len) == 0;
+    uint64_t x, y;
+    for (; len >= 8; len -= 8, a += 8, b += 8) {
+        memcpy(&x, a, 8);
+        memcpy(&y, b, 8);
+        if (x != y) return 0;
+    }
+    for (; len > 0; len--) {
+        if (*a++ != *b++) return 0;
+    }
+    return 1;
+}
+
+static inline sw_entry *find(const sw_keyed *keyed, uint64_t hash, const uint8_t *key, uint32_t key_len)
+{
+    const sw_index_ref *ref = sw_index_at(&keyed->index, hash);
+    for (uint64_t i = sw_index_home(hash);; i++) {
+        const sw_index_slot *slot = &ref->segment->slots[i & ref->mask];
+        if (slot->entry == NULL) return NULL;
+        if (slot->hash == hash && slot->entry->key_len == key_len &&
+            keys_equal(sw_entry_key(keyed, slot->entry), key, key_len)) {
+            return slot->entry;
+        }
+    }
+}
+
+static __attribute__((noinline)) sw_entry *add(sw_keyed *keyed, uint64_t hash, const uint8_t *key, uint32_t key_len)
+{
+    SW_ASSERT(key_len <= SW_KEY_BYTES_MAX);
+    sw_entry *entry = sw_slab_alloc(&keyed->slab, entry_size(keyed, key_len));
+    if (entry == NULL) return NULL;
+    memset(entry, 0, sizeof(*entry) + keyed->value_size);
+    entry->hash = hash;
+    entry->key_len = key_len;
+    entry->touched = keyed->epoch;
+    memcpy((uint8_t *)(entry + 1) + keyed->value_size, key, key_len);
+    if (sw_index_add(&keyed->index, entry) != SW_OK) {
+        entry_free(keyed, entry);
+        return NULL;
+    }
+    keyed->count++;
+    return entry;
+}
+
+sw_entry *sw_keyed_get(sw_keyed *keyed, uint64_t hash, const uint8_t *key, uint32_t key_len)
+{
+    sw_entry *entry = find(keyed, hash, key, key_len);
+    if (entry == NULL) return add(keyed, hash, key, key_len);
+    entry->touched = keyed->epoch;
+    return entry;
+}
+
+sw_entry *sw_keyed_find(const sw_keyed *keyed, uint64_t hash, const uint8_t *key, uint32_t key_len)
+{
+    return find(keyed, hash, key, key_len);
+}
+
+void sw_keyed_remove(sw_keyed *keyed, sw_entry *entry)
+{
+    sw_index_remove(&keyed->index, entry);
+    entry_free(keyed, entry);
+    keyed->count--;
+}
+
+void sw_keyed_prefetch(const sw_keyed *keyed, const uint64_t *hashes, uint32_t count)
+{
+    for (uint32_t n = 0; n < count; n++) {
+        const sw_index_ref *ref = sw_index_at(&keyed->index, hashes[n]);
+        __builtin_prefetch(&ref->segment->slots[sw_index_home(hashes[n]) & ref->mask]);
+    }
+    for (uint32_t n = 0; n < count; n++) {
+        const sw_index_ref *ref = sw_index_at(&keyed->index, hashes[n]);
+        uint64_t home = sw_index_home(hashes[n]);
+        for (uint64_t i = home; i < home + PREFETCH_PROBES; i++) {
+            const sw_index_slot *slot = &ref->segment->slots[i & ref->mask];
+            if (slot->hash != hashes[n] || slot->entry == NULL) continue;
+            __builtin_prefetch(slot->entry, 1);
+            __builtin_prefetch(sw_entry_key(keyed, slot->entry), 1);
+            break;
+        }
+    }
+}
+
+int sw_keyed_set_bytes(sw_keyed *keyed, sw_entry *entry, const uint8_t *bytes, uint32_t len)
+{
+    uint8_t *block = entry->bytes;
+    if (len == 0) {
+        sw_slab_free(&keyed->slab, block, entry->bytes_len);
+        entry->bytes = NULL;
+        entry->bytes_len = 0;
+        return SW_OK;
+    }
+    if (block == NULL || !sw_slab_same_class(entry->bytes_len, len)) {
+        block = sw_slab_alloc(&keyed->slab, len);
+        if (block == NULL) return SW_ENOMEM;
+    }
+    memmove(block, bytes, len); /* They may be the present ones. */
+    if (block != entry->bytes) sw_slab_free(&keyed->slab, entry->bytes, entry->bytes_len);
+    entry->bytes = block;
+    entry->bytes_len = len;
+    return SW_OK;
+}
+
+int sw_keyed_set_string(sw_keyed *keyed, sw_entry *entry, uint32_t field, const char *bytes, uint32_t len)
+{
+    SW_ASSERT(keyed->schema != NULL && field < keyed->schema->count);
+    SW_ASSERT(keyed->schema->fields[field].type == SW_TYPE_STRING);
+    sw_keyed_string **slot = value_string(keyed, entry, field), *old = *slot, *string = NULL;
+    uint64_t *word = value_presence(entry) + field / 64, bit = (uint64_t)1 << (field % 64);
+    if (bytes != NULL) {
+        int reuse = old != NULL && sw_slab_same_class(string_size(old), sizeof(*string) + len);
+        string = reuse ? old : sw_slab_alloc(&keyed->slab, sizeof(*string) + len);
+        if (string == NULL) return SW_ENOMEM;
+        memmove(string->bytes, bytes, len); /* They may be part of the present string. */
+    }
+    if (old != NULL && string != old) sw_slab_free(&keyed->slab, old, string_size(old));
+    if (string != NULL) string->len = len;
+    *slot = string;
+    *word = string != NULL ? *word | bit : *word & ~bit;
+    return SW_OK;
+}
+
+uint64_t sw_keyed_count(const sw_keyed *keyed)
+{
+    return keyed->count;
+}
+
+uint64_t sw_keyed_memory(const sw_keyed *keyed)
+{
+    return sizeof(*keyed) + sw_index_memory(&keyed->index) + keyed->slab.bytes;
+}
+
+uint32_t sw_keyed_epoch(const sw_keyed *keyed)
+{
+    return keyed->epoch;
+}
+
+uint32_t sw_keyed_advance_epoch(sw_keyed *keyed)
+{
+    return ++keyed->epoch;
+}
+
+/* Sorting by the first 8 bytes decides nearly always, without a visit to the entry. */
+typedef struct sort_item {
+    uint64_t prefix;    /* first 8 bytes of the key, big-endian, zeros behind a shorter key */
+    const uint8_t *key; /* in the entry */
+    sw_entry *entry;    /* of that key */
+} sort_item;
+
+static sort_item sort_item_of(const sw_keyed *keyed, sw_entry *entry)
+{
+    sort_item item = { 0, sw_entry_key(keyed, entry), entry };
+    for (uint32_t i = 0; i < 8; i++) item.prefix = item.prefix << 8 | (i < entry->key_len ? item.key[i] : 0);
+    return item;
+}
+
+static int compare_items(const void *left, const void *right)
+{
+    const sort_item *a = left, *b = right;
+    if (a->prefix != b->prefix) return a->prefix < b->prefix ? -1 : 1;
+    uint32_t a_len = a->entry->key_len, b_len = b->entry->key_len;
+    int order = memcmp(a->key, b->key, a_len < b_len ? a_len : b_len);
+    if (order != 0) return order;
+    return a_len < b_len ? -1 : a_len > b_len;
+}
+
+int sw_keyed_each(sw_keyed *keyed, int (*fn)(void *arg, sw_entry *entry), void *arg)
+{
+    uint64_t count = 0, cursor = keyed->index.cursor, cursor_slot = keyed->index.cursor_slot;
+    int rc = SW_OK;
+    if (keyed->count == 0) return SW_OK;
+    sort_item *items = sw_alloc(keyed->count * sizeof(*items));
+    if (items == NULL) return SW_ENOMEM;
+    sw_index_rewind(&keyed->index);
+    for (uint64_t i = 0; i < keyed->index.slots; i++, sw_index_advance(&keyed->index)) {
+        sw_entry *entry = sw_index_cursor(&keyed->index);
+        if (entry != NULL) items[count++] = sort_item_of(keyed, entry);
+    }
+    SW_ASSERT(count == keyed->count);
+    keyed->index.cursor = cursor; /* Where sw_keyed_expire stopped. */
+    keyed->index.cursor_slot = cursor_slot;
+    qsort(items, count, sizeof(*items), compare_items);
+    for (uint64_t i = 0; i < count && rc == 0; i++) rc = fn(arg, items[i].entry);
+    sw_free(items);
+    return rc;
+}
+
+uint64_t sw_keyed_expire(sw_keyed *keyed, int64_t before_ms, uint32_t max_steps,
+                         void (*on_expire)(void *arg, sw_entry *entry), void *arg)
+{
+    /* Enough for one way round: a slot counts again when a removal brought another entry there, and the first step may
+     * only find that its segment has split. */
+    uint64_t round = keyed->index.slots + keyed->count + 1, removed = 0;
+    uint64_t steps = max_steps < round ? max_steps : round;
+    for (; steps > 0; steps--) {
+        sw_entry *entry = sw_index_cursor(&keyed->index);
+        if (entry == NULL || entry->changed_ms >= before_ms) {
+            sw_index_advance(&keyed->index);
+            continue;
+        }
+        if (on_expire != NULL) on_expire(arg, entry);
+        sw_keyed_remove(keyed, entry);
+        removed++;
+    }
+    return removed;
+}
