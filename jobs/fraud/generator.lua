@@ -2,9 +2,8 @@
 ---
 --- Honest owners pay near home by a habit of their own. Now and then one travels, buys something big, pays several
 --- times in a row, or orders from a shop far away: all of that looks a little like fraud and is none. Frauds are of
---- three kinds, and labelled:
---- "stolen" (a copy of the card is used far away, soon after the owner paid), "testing" (a burst
---- of small payments) and "overspend" (one payment far above the habit). The same seed gives the same transactions.
+--- three kinds, and labelled: "stolen" (a copy of the card is used far away, soon after the owner paid), "testing" (a
+--- burst of small payments) and "overspend" (one payment far above the habit). The same seed gives the same.
 ---@class fraud.generator
 local M = {}
 M.__index = M

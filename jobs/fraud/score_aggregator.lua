@@ -12,7 +12,7 @@ local THRESHOLD = 0.7 -- From this score on a transaction is flagged.
 -- The components the partial scores come from; also the order in which reasons are given.
 local ANALYZERS = { "average-ticket", "proximity", "transaction-count" }
 
---- Partial scores are taken as independent chances of fraud: one strong suspicion suffices, and so do several weak ones.
+--- Partial scores are taken as independent chances of fraud: one strong suspicion suffices, as do several weak ones.
 ---
 ---     aggregator.combine({ proximity = 0.9 })                                  --> 0.9
 ---     aggregator.combine({ ["average-ticket"] = 0.5, ["transaction-count"] = 0.5 })  --> 0.75
