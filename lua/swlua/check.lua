@@ -99,8 +99,9 @@ end
 
 -- Names and suggestions -----------------------------------------------------------------------------------------
 
+-- Letters to insert, drop, replace or swap with their neighbour, to make `b` of `a`.
 local function distance(a, b)
-  local previous, current = {}, {}
+  local before, previous, current = {}, {}, {}
   for j = 0, #b do
     previous[j] = j
   end
@@ -109,8 +110,11 @@ local function distance(a, b)
     for j = 1, #b do
       local cost = a:byte(i) == b:byte(j) and 0 or 1
       current[j] = math.min(previous[j] + 1, current[j - 1] + 1, previous[j - 1] + cost)
+      if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
+        current[j] = math.min(current[j], before[j - 2] + 1)
+      end
     end
-    previous, current = current, previous
+    before, previous, current = previous, current, before
   end
   return previous[#b]
 end

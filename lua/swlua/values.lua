@@ -23,7 +23,7 @@ getmetatable(M.null).__tostring = function()
 end
 
 --- Metatable that marks a table as an array.
-M.array_meta = { __name = "sw.array" }
+M.array_metatable = { __name = "sw.array" }
 
 --- Marks a table as an array, so that it stays one also when it is empty.
 ---
@@ -34,7 +34,7 @@ function M.array(items)
   if items ~= nil and type(items) ~= "table" then
     error(("sw.array: expected a table, got a %s"):format(type(items)), 2)
   end
-  return setmetatable(items or {}, M.array_meta)
+  return setmetatable(items or {}, M.array_metatable)
 end
 
 -- Copies --------------------------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ local function number_text(n)
 end
 
 local function is_array(t)
-  if getmetatable(t) == M.array_meta then return true end
+  if getmetatable(t) == M.array_metatable then return true end
   local count = 0
   for _ in pairs(t) do
     count = count + 1

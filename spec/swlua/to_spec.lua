@@ -1,0 +1,48 @@
+local sw = require("swlua")
+
+local function refused(fn, text)
+  local ok, message = pcall(fn)
+  assert.is_false(ok, "expected an error")
+  assert.is_truthy(message:match("to_spec.lua:%d+: "), message)
+  assert.is_truthy(message:find(text, 1, true), message)
+end
+
+describe("sw.to.file", function()
+  it("replaces the file with JSON lines unless told otherwise", function()
+    assert.same({ path = "a", format = "jsonl", mode = "replace" }, sw.to.file("a").options)
+    assert.equal("append", sw.to.file("a", { mode = "append" }).options.mode)
+  end)
+
+  it("is one resource, unless the path names the instance", function()
+    assert.is_true(sw.to.file("a").single)
+    assert.is_false(sw.to.file("a-{instance}").single)
+  end)
+
+  for _, case in ipairs({
+    { nil, nil, "sw.to.file: the path must be a text that is not empty, got nil" },
+    { "a", { mode = "apend" }, '"replace", "append" (did you mean "append"?)' },
+    { "a", { rotate = "1d" }, 'option "rotate" is not available in this version' },
+  }) do
+    it("refuses what cannot be: " .. case[3], function()
+      refused(function()
+        sw.to.file(case[1], case[2])
+      end, case[3])
+    end)
+  end
+end)
+
+describe("sw.to", function()
+  it("says which connectors are of later versions, and which do not exist", function()
+    refused(function()
+      sw.to.kafka({})
+    end, "sw.to.kafka is not available in this version")
+    refused(function()
+      sw.to.stdut()
+    end, 'sw.to.stdut does not exist (did you mean "stdout"?)')
+  end)
+
+  it("has sinks for standard output, one instance, and for nothing, many", function()
+    assert.is_true(sw.to.stdout({ format = "lines" }).single)
+    assert.is_false(sw.to.null().single)
+  end)
+end)
