@@ -1,0 +1,326 @@
+#include "run/engine.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+
+#define TICK_MS 100
+
+/* --- making --------------------------------------------------------------------------------------------------- */
+
+static int make_instances(sw_engine *engine)
+{
+    const sw_graph *graph = engine->graph;
+    engine->instances = sw_calloc(graph->component_count + 1, sizeof(*engine->instances));
+    if (engine->instances == NULL) return SW_ENOMEM;
+    for (uint32_t c = 0; c < graph->component_count; c++) {
+        uint32_t count = graph->components[c].parallelism;
+        engine->instances[c] = sw_calloc(count, sizeof(sw_instance));
+        if (engine->instances[c] == NULL) return SW_ENOMEM;
+        for (uint32_t i = 0; i < count; i++) {
+            engine->instances[c][i].component = c;
+            engine->instances[c][i].number = i;
+        }
+    }
+    return SW_OK;
+}
+
+static void init_task(sw_engine *engine, sw_task *task, uint32_t plan_task, uint32_t number)
+{
+    task->engine = engine;
+    task->plan_task = plan_task;
+    task->number = number;
+    task->worker = number % engine->options.workers;
+    task->step = SW_STEP_RAN;
+    task->timer_ms = INT64_MAX;
+    task->wake_ms = INT64_MAX;
+    task->time_max = SW_TIME_MIN;
+    for (uint32_t d = 0; d < SW_DOMAINS_MAX; d++) task->wm[d] = SW_TIME_MIN;
+    sw_batch_init(&task->rows);
+    sw_histogram_init(&task->latency);
+}
+
+static int make_tasks(sw_engine *engine)
+{
+    const sw_graph *graph = engine->graph;
+    engine->first_task = sw_calloc(graph->task_count + 1, sizeof(*engine->first_task));
+    if (engine->first_task == NULL) return SW_ENOMEM;
+    for (uint32_t t = 0; t < graph->task_count; t++) {
+        engine->first_task[t] = engine->task_count;
+        engine->task_count += graph->tasks[t].parallelism;
+    }
+    engine->tasks = sw_calloc(engine->task_count + 1, sizeof(*engine->tasks));
+    if (engine->tasks == NULL) return SW_ENOMEM;
+    for (uint32_t t = 0, k = 0; t < graph->task_count; t++)
+        for (uint32_t i = 0; i < graph->tasks[t].parallelism; i++) init_task(engine, &engine->tasks[k++], t, i);
+    return SW_OK;
+}
+
+static sw_task *task_of(const sw_engine *engine, uint32_t component, uint32_t instance)
+{
+    return &engine->tasks[engine->first_task[engine->graph->components[component].task] + instance];
+}
+
+static bool edge_needs(const sw_edge *edge, uint32_t sender, uint32_t receiver)
+{
+    return !edge->is_fused && (edge->grouping != SW_GROUPING_FORWARD || sender == receiver);
+}
+
+/* Whom a channel wakes: nobody when both ends run on one thread. */
+static sw_channel_wake wake_of(sw_engine *engine, uint32_t worker, uint32_t other)
+{
+    if (engine->options.is_sim || worker == other) return (sw_channel_wake){NULL, NULL};
+    return (sw_channel_wake){sw_worker_wake, &engine->workers[worker]};
+}
+
+static int make_channel(sw_engine *engine, const sw_edge *edge, uint32_t sender, uint32_t receiver, sw_channel **out,
+                        sw_error *err)
+{
+    sw_task *from = task_of(engine, edge->from, sender), *to = task_of(engine, edge->to, receiver);
+    uint32_t queue = engine->graph->components[edge->to].queue_own;
+    if (queue == 0) queue = engine->options.queue != 0 ? engine->options.queue : SW_QUEUE_DEFAULT;
+    int rc = sw_channel_new(out, queue, wake_of(engine, to->worker, from->worker),
+                            wake_of(engine, from->worker, to->worker), err);
+    if (rc != SW_OK) return rc;
+    sw_input *inputs = sw_realloc(to->inputs, (to->input_count + 1) * sizeof(*inputs));
+    if (inputs == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
+    to->inputs = inputs;
+    inputs[to->input_count++] =
+        (sw_input){.wm = SW_TIME_MIN, .edge = (uint32_t)(edge - engine->graph->edges), .channel = *out};
+    return SW_OK;
+}
+
+static int make_channels(sw_engine *engine, sw_error *err)
+{
+    const sw_graph *graph = engine->graph;
+    engine->first_channel = sw_calloc(graph->edge_count + 1, sizeof(*engine->first_channel));
+    if (engine->first_channel == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
+    for (uint32_t e = 0; e < graph->edge_count; e++) {
+        const sw_edge *edge = &graph->edges[e];
+        engine->first_channel[e] = engine->channel_count;
+        if (!edge->is_fused)
+            engine->channel_count +=
+                graph->components[edge->from].parallelism * graph->components[edge->to].parallelism;
+    }
+    engine->channels = sw_calloc(engine->channel_count + 1, sizeof(sw_channel *));
+    if (engine->channels == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
+    for (uint32_t e = 0; e < graph->edge_count; e++) {
+        const sw_edge *edge = &graph->edges[e];
+        uint32_t senders = graph->components[edge->from].parallelism;
+        uint32_t receivers = graph->components[edge->to].parallelism;
+        for (uint32_t s = 0; s < senders; s++)
+            for (uint32_t r = 0; r < receivers; r++) {
+                if (!edge_needs(edge, s, r)) continue;
+                int rc = make_channel(engine, edge, s, r,
+                                      &engine->channels[engine->first_channel[e] + s * receivers + r], err);
+                if (rc != SW_OK) return rc;
+            }
+    }
+    return SW_OK;
+}
+
+/* A port leaves with the watermark of domain 0 until the script layer says that its component has another. */
+static int make_ports_of(sw_engine *engine, sw_task *task, sw_error *err)
+{
+    const sw_graph *graph = engine->graph;
+    task->ports = sw_calloc(graph->edge_count + 1, sizeof(*task->ports));
+    task->port_edges = sw_calloc(graph->edge_count + 1, sizeof(*task->port_edges));
+    if (task->ports == NULL || task->port_edges == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
+    for (uint32_t e = 0; e < graph->edge_count; e++) {
+        const sw_edge *edge = &graph->edges[e];
+        if (edge->is_fused || graph->components[edge->from].task != task->plan_task) continue;
+        uint32_t receivers = graph->components[edge->to].parallelism;
+        sw_channel **channels = &engine->channels[engine->first_channel[e] + task->number * receivers];
+        int rc = sw_port_init(&task->ports[task->port_count], edge, task->number, channels, receivers, &task->wm[0],
+                              err);
+        if (rc != SW_OK) return rc;
+        task->port_edges[task->port_count++] = e;
+    }
+    return SW_OK;
+}
+
+static int make_all(sw_engine *engine, sw_error *err)
+{
+    int rc = sw_graph_plan(engine->graph, engine->options.parallelism, err);
+    if (rc != SW_OK) return rc;
+    if (make_instances(engine) != SW_OK || make_tasks(engine) != SW_OK)
+        return sw_error_set(err, SW_ENOMEM, "out of memory");
+    engine->workers = sw_calloc(engine->options.workers, sizeof(*engine->workers));
+    if (engine->workers == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
+    if ((rc = make_channels(engine, err)) != SW_OK) return rc;
+    for (uint32_t i = 0; i < engine->task_count; i++)
+        if ((rc = make_ports_of(engine, &engine->tasks[i], err)) != SW_OK) return rc;
+    for (uint32_t w = 0; w < engine->options.workers; w++)
+        if ((rc = sw_worker_init(&engine->workers[w], engine, w, err)) != SW_OK) return rc;
+    return SW_OK;
+}
+
+int sw_engine_open(sw_engine *engine, sw_graph *graph, const sw_engine_options *options, const sw_engine_ops *ops,
+                   sw_error *err)
+{
+    memset(engine, 0, sizeof(*engine));
+    engine->graph = graph;
+    engine->options = *options;
+    engine->ops = *ops;
+    engine->clock = options->clock;
+    engine->start_wall_ms = sw_clock_wall_ms(options->clock);
+    engine->start_mono_ns = sw_clock_mono_ns(options->clock);
+    engine->wake_fd = -1;
+    sw_rng_seed(&engine->rng, sw_rng_stream(options->seed, "schedule"));
+    pthread_mutex_init(&engine->lock, NULL);
+    pthread_cond_init(&engine->started, NULL);
+    int rc = SW_OK;
+    if ((engine->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0) rc = sw_error_errno(err, errno, "eventfd");
+    if (rc == SW_OK) rc = make_all(engine, err);
+    if (rc != SW_OK) sw_engine_close(engine);
+    return rc;
+}
+
+void sw_engine_close(sw_engine *engine)
+{
+    for (uint32_t w = 0; engine->workers != NULL && w < engine->options.workers; w++)
+        sw_worker_deinit(&engine->workers[w]);
+    for (uint32_t i = 0; engine->tasks != NULL && i < engine->task_count; i++) sw_task_deinit(&engine->tasks[i]);
+    for (uint32_t i = 0; engine->channels != NULL && i < engine->channel_count; i++) sw_channel_free(engine->channels[i]);
+    for (uint32_t c = 0; engine->instances != NULL && c < engine->graph->component_count; c++)
+        sw_free(engine->instances[c]);
+    sw_free(engine->workers);
+    sw_free(engine->tasks);
+    sw_free(engine->first_task);
+    sw_free(engine->channels);
+    sw_free(engine->first_channel);
+    sw_free(engine->instances);
+    if (engine->wake_fd >= 0) close(engine->wake_fd);
+    pthread_mutex_destroy(&engine->lock);
+    pthread_cond_destroy(&engine->started);
+    memset(engine, 0, sizeof(*engine));
+}
+
+/* --- failing, stopping, control items -------------------------------------------------------------------------- */
+
+static void wake_all(sw_engine *engine)
+{
+    for (uint32_t w = 0; w < engine->options.workers; w++) sw_worker_wake(&engine->workers[w]);
+}
+
+void sw_engine_fail(sw_engine *engine, int exit_code, const char *fmt, ...)
+{
+    va_list args;
+    pthread_mutex_lock(&engine->lock);
+    if (!engine->is_failed) {
+        va_start(args, fmt);
+        vsnprintf(engine->failure.text, sizeof(engine->failure.text), fmt, args);
+        va_end(args);
+        engine->exit_code = exit_code;
+        engine->is_failed = true;
+        pthread_cond_broadcast(&engine->started);
+    }
+    pthread_mutex_unlock(&engine->lock);
+    wake_all(engine);
+}
+
+/* Async-signal-safe: stores to atomics and writes to eventfds. */
+void sw_engine_stop(sw_engine *engine)
+{
+    atomic_store(&engine->is_stopping, true);
+    for (uint32_t i = 0; i < engine->task_count; i++)
+        __atomic_store_n(&engine->tasks[i].is_stopping, 1, __ATOMIC_RELAXED);
+    wake_all(engine);
+}
+
+uint32_t sw_engine_send_control(sw_engine *engine)
+{
+    atomic_store(&engine->control_answers, 0);
+    uint32_t id = atomic_fetch_add(&engine->control_sent, 1) + 1;
+    for (uint32_t i = 0; i < engine->task_count; i++)
+        __atomic_store_n(&engine->tasks[i].control, id, __ATOMIC_RELAXED);
+    wake_all(engine);
+    return id;
+}
+
+void sw_engine_answer_control(sw_engine *engine, uint32_t id)
+{
+    if (id == atomic_load(&engine->control_sent)) atomic_fetch_add(&engine->control_answers, 1);
+}
+
+bool sw_engine_is_done(const sw_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->task_count; i++)
+        if (engine->tasks[i].step != SW_STEP_DONE) return false;
+    return true;
+}
+
+/* --- threads --------------------------------------------------------------------------------------------------- */
+
+/* Names a task whose call of user code has not returned for watchdog_ms. */
+static sw_task *find_stuck(sw_engine *engine, int64_t now_ns)
+{
+    for (uint32_t i = 0; i < engine->task_count; i++) {
+        sw_task *task = &engine->tasks[i];
+        uint64_t calls = __atomic_load_n(&task->calls, __ATOMIC_RELAXED);
+        bool is_calling = __atomic_load_n(&task->step_began_ns, __ATOMIC_RELAXED) != 0 &&
+                          __atomic_load_n(&task->at, __ATOMIC_RELAXED) != 0;
+        if (!is_calling || calls != task->calls_seen || task->calls_seen_ns == 0) {
+            task->calls_seen = calls;
+            task->calls_seen_ns = now_ns;
+        } else if (now_ns - task->calls_seen_ns >= engine->options.watchdog_ms * 1000000) {
+            return task;
+        }
+    }
+    return NULL;
+}
+
+static void tick(sw_engine *engine)
+{
+    if (engine->ops.on_tick != NULL) engine->ops.on_tick(engine->ops.arg);
+    if (engine->options.watchdog_ms <= 0) return;
+    sw_task *stuck = find_stuck(engine, sw_clock_mono_ns(engine->clock));
+    if (stuck != NULL) engine->ops.on_stuck(engine->ops.arg, stuck);
+}
+
+static int run_threads(sw_engine *engine)
+{
+    sw_error err = {0};
+    atomic_store(&engine->running, engine->options.workers);
+    for (uint32_t w = 0; w < engine->options.workers; w++) {
+        if (sw_worker_start(&engine->workers[w], &err) == SW_OK) continue;
+        atomic_fetch_sub(&engine->running, engine->options.workers - w);
+        sw_engine_fail(engine, 1, "%s", err.text);
+        break;
+    }
+    struct pollfd pfd = {.fd = engine->wake_fd, .events = POLLIN};
+    int64_t ticked_ns = sw_clock_mono_ns(engine->clock);
+    while (atomic_load(&engine->running) > 0) {
+        uint64_t count;
+        if (poll(&pfd, 1, TICK_MS) > 0 && read(engine->wake_fd, &count, sizeof(count)) < 0) continue;
+        int64_t now_ns = sw_clock_mono_ns(engine->clock);
+        if (now_ns - ticked_ns < TICK_MS * 1000000LL) continue;
+        ticked_ns = now_ns;
+        tick(engine);
+    }
+    for (uint32_t w = 0; w < engine->options.workers; w++) sw_worker_join(&engine->workers[w]);
+    return engine->exit_code;
+}
+
+int sw_engine_run(sw_engine *engine)
+{
+    if (!engine->options.is_sim) return run_threads(engine);
+    int code = sw_engine_sim_start(engine);
+    while (code == 0 && sw_engine_sim_settle(engine) && !sw_engine_is_done(engine)) {
+        int64_t deadline = sw_engine_sim_deadline_ms(engine), now_ms = sw_engine_now_ms(engine);
+        if (deadline == INT64_MAX) {
+            sw_engine_fail(engine, 70, "%s: nothing can run and nothing falls due: a deadlock", engine->options.job);
+            break;
+        }
+        sw_clock_virtual_advance(engine->clock, deadline > now_ms ? deadline - now_ms : 1);
+    }
+    for (uint32_t w = 0; w < engine->options.workers; w++)
+        engine->ops.stop_worker(engine->ops.arg, &engine->workers[w]);
+    return engine->exit_code;
+}

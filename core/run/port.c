@@ -1,0 +1,145 @@
+#include "run/port.h"
+
+#include "base/alloc.h"
+#include "base/hash.h"
+
+static int init_key_fields(sw_key_fields *fields, const sw_edge *edge)
+{
+    fields->count = edge->key_field_count;
+    fields->cached_schema = 0;
+    if (fields->count == 0) return SW_OK;
+    fields->names = sw_calloc(fields->count, sizeof(*fields->names));
+    fields->name_lens = sw_calloc(fields->count, sizeof(*fields->name_lens));
+    fields->indexes = sw_calloc(fields->count, sizeof(*fields->indexes));
+    if (fields->names == NULL || fields->name_lens == NULL || fields->indexes == NULL) return SW_ENOMEM;
+    for (uint32_t i = 0; i < fields->count; i++) {
+        fields->names[i] = edge->key_fields[i];
+        fields->name_lens[i] = (uint32_t)strlen(edge->key_fields[i]);
+    }
+    return SW_OK;
+}
+
+int sw_port_init(sw_port *port, const sw_edge *edge, uint32_t instance, sw_channel **channels, uint32_t count,
+                 const int64_t *wm, sw_error *err)
+{
+    memset(port, 0, sizeof(*port));
+    sw_buf_init(&port->key);
+    port->grouping = edge->grouping;
+    port->own = instance;
+    port->next = count > 0 ? instance % count : 0; /* Senders start at different consumers. */
+    port->count = count;
+    port->wm = wm;
+    port->wm_sent = SW_TIME_MIN;
+    port->channels = sw_calloc(count, sizeof(*channels));
+    if (port->channels == NULL || init_key_fields(&port->fields, edge) != SW_OK) {
+        sw_port_deinit(port);
+        return sw_error_set(err, SW_ENOMEM, "out of memory");
+    }
+    memcpy(port->channels, channels, count * sizeof(*channels));
+    return SW_OK;
+}
+
+void sw_port_deinit(sw_port *port)
+{
+    sw_free(port->channels);
+    sw_free(port->fields.names);
+    sw_free(port->fields.name_lens);
+    sw_free(port->fields.indexes);
+    sw_buf_deinit(&port->key);
+    memset(port, 0, sizeof(*port));
+}
+
+static int put_to_channel(sw_port *port, uint32_t index, const sw_row *row)
+{
+    int rc = sw_channel_put(port->channels[index], row, *port->wm);
+    if (rc == SW_EFULL) port->target = index;
+    return rc;
+}
+
+static int put_to_all(sw_port *port, const sw_row *row)
+{
+    for (uint32_t i = 0; i < port->count; i++) {
+        if (sw_channel_has_room(port->channels[i])) continue;
+        port->target = i;
+        return SW_EFULL;
+    }
+    for (uint32_t i = 0; i < port->count; i++) {
+        int rc = sw_channel_put(port->channels[i], row, *port->wm);
+        if (rc != SW_OK) return rc;
+    }
+    return SW_OK;
+}
+
+int sw_port_put(sw_port *port, const sw_row *row, sw_error *err)
+{
+    int rc;
+    switch (port->grouping) {
+    case SW_GROUPING_FORWARD: return put_to_channel(port, port->own, row);
+    case SW_GROUPING_GLOBAL: return put_to_channel(port, 0, row);
+    case SW_GROUPING_BROADCAST: return put_to_all(port, row);
+    case SW_GROUPING_SHUFFLE:
+        rc = put_to_channel(port, port->next, row);
+        if (rc == SW_OK && ++port->next == port->count) port->next = 0;
+        return rc;
+    case SW_GROUPING_KEY:
+        rc = sw_key_from_row(&port->fields, row, &port->key, err);
+        if (rc != SW_OK) return rc;
+        return sw_port_put_key(port, row, port->key.data, (uint32_t)port->key.size);
+    case SW_GROUPING_PARTITION: break;
+    }
+    return sw_error_set(err, SW_EINVAL, "a partition() grouping needs the instance");
+}
+
+int sw_port_put_key(sw_port *port, const sw_row *row, const uint8_t *key, uint32_t key_len)
+{
+    uint64_t hash = sw_hash(key, key_len);
+    uint32_t index = sw_key_instance(hash, port->count);
+    int rc = sw_channel_put_keyed(port->channels[index], row, *port->wm, hash, key, key_len);
+    if (rc == SW_EFULL) port->target = index;
+    return rc;
+}
+
+int sw_port_put_to(sw_port *port, const sw_row *row, uint32_t instance)
+{
+    if (instance >= port->count) return SW_EINVAL;
+    return put_to_channel(port, instance, row);
+}
+
+int sw_port_put_control(sw_port *port, const sw_row *row)
+{
+    for (uint32_t i = 0; i < port->count; i++) {
+        if (port->channels[i] == NULL) continue;
+        int rc = sw_channel_put(port->channels[i], row, *port->wm);
+        if (rc != SW_OK) return rc;
+    }
+    return SW_OK;
+}
+
+bool sw_port_has_room(const sw_port *port)
+{
+    return sw_channel_has_room(port->channels[port->target]);
+}
+
+bool sw_port_await_room(sw_port *port)
+{
+    sw_channel_flush(port->channels[port->target]);
+    return sw_channel_await_room(port->channels[port->target]);
+}
+
+bool sw_port_flush(sw_port *port, int64_t now_ns, bool all)
+{
+    bool is_raised = *port->wm > port->wm_sent, is_left = false;
+    bool is_old = port->open_since_ns != 0 && now_ns - port->open_since_ns >= SW_FLUSH_AFTER_NS;
+    for (uint32_t i = 0; i < port->count; i++) {
+        sw_channel *channel = port->channels[i];
+        if (channel == NULL) continue;
+        if (is_raised) sw_channel_watermark(channel, *port->wm);
+        if (!sw_channel_has_unpublished(channel)) continue;
+        if ((all || is_old || sw_channel_is_hungry(channel)) && sw_channel_flush(channel)) continue;
+        is_left = true;
+    }
+    port->wm_sent = *port->wm;
+    if (!is_left) port->open_since_ns = 0;
+    else if (port->open_since_ns == 0) port->open_since_ns = now_ns;
+    return !is_left;
+}

@@ -1,0 +1,234 @@
+#include "run/task.h"
+
+#include "base/alloc.h"
+#include "run/engine.h"
+
+#define SINK_FLUSH_NS 5000000 /* a busy task flushes its sinks this often */
+
+/* --- inputs --------------------------------------------------------------------------------------------------- */
+
+sw_input *sw_task_next(sw_task *task)
+{
+    for (uint32_t i = 0; i < task->input_count; i++) {
+        sw_input *input = &task->inputs[task->input_next];
+        if (++task->input_next == task->input_count) task->input_next = 0;
+        if (input->control != 0) continue;
+        input->batch = sw_channel_front(input->channel);
+        if (input->batch != NULL) return input;
+    }
+    return NULL;
+}
+
+void sw_task_release(sw_task *task, sw_input *input)
+{
+    (void)task;
+    input->batch = NULL;
+    sw_channel_pop(input->channel);
+}
+
+/* The id that every open input has brought, or 0. Ended inputs count as having brought it. */
+static uint32_t control_complete(const sw_task *task)
+{
+    uint32_t id = 0;
+    for (uint32_t i = 0; i < task->input_count; i++) {
+        const sw_input *input = &task->inputs[i];
+        if (input->is_ended) continue;
+        if (input->control == 0) return 0;
+        id = input->control;
+    }
+    return id;
+}
+
+static void unblock_inputs(sw_task *task)
+{
+    for (uint32_t i = 0; i < task->input_count; i++) task->inputs[i].control = 0;
+}
+
+uint32_t sw_task_control_due(sw_task *task)
+{
+    uint32_t id = control_complete(task);
+    if (id != 0) unblock_inputs(task);
+    return id;
+}
+
+bool sw_task_on_control(sw_task *task, sw_input *input, uint32_t id)
+{
+    input->control = id;
+    return sw_task_control_due(task) != 0;
+}
+
+bool sw_task_on_end(sw_task *task, sw_input *input)
+{
+    input->is_ended = 1;
+    input->wm = SW_TIME_MAX;
+    for (uint32_t i = 0; i < task->input_count; i++)
+        if (!task->inputs[i].is_ended) return false;
+    return true;
+}
+
+int64_t sw_task_input_watermark(const sw_task *task)
+{
+    int64_t least = SW_TIME_MAX;
+    for (uint32_t i = 0; i < task->input_count; i++)
+        if (task->inputs[i].wm < least) least = task->inputs[i].wm;
+    return least;
+}
+
+/* --- sources -------------------------------------------------------------------------------------------------- */
+
+uint32_t sw_task_take_credit(sw_task *task)
+{
+    if (task->rate <= 0) return SW_TASK_BATCH;
+    int64_t now_ns = sw_clock_mono_ns(task->engine->clock);
+    double burst = task->rate < SW_TASK_BATCH * 1000.0 ? task->rate / 1000.0 + 1 : SW_TASK_BATCH;
+    if (task->rate_ns == 0) task->rate_credit = 1;
+    else task->rate_credit += (double)(now_ns - task->rate_ns) * task->rate / 1e9;
+    if (task->rate_credit > burst + SW_TASK_BATCH) task->rate_credit = burst + SW_TASK_BATCH;
+    task->rate_ns = now_ns;
+    if (task->rate_credit >= 1) {
+        uint32_t credit = task->rate_credit < SW_TASK_BATCH ? (uint32_t)task->rate_credit : SW_TASK_BATCH;
+        task->rate_credit -= credit;
+        return credit;
+    }
+    task->wake_ms = task->now_ms + 1 + (int64_t)((1 - task->rate_credit) * 1000.0 / task->rate);
+    return 0;
+}
+
+void sw_task_saw_time(sw_task *task, int64_t time)
+{
+    if (time <= task->time_max) return;
+    task->time_max = time;
+    if (time - task->max_delay_ms > task->wm[0]) task->wm[0] = time - task->max_delay_ms;
+}
+
+/* Sets on each row the stamp and the watermark in force before it. */
+static void stamp_rows(sw_task *task)
+{
+    uint32_t stamp = sw_engine_stamp(task->engine);
+    int64_t time_max = task->time_max, delay = task->max_delay_ms;
+    int64_t wm = task->wm[0];
+    sw_row *row = (sw_row *)(uintptr_t)task->rows.data;
+    for (uint32_t i = 0; i < task->rows.count; i++) {
+        row->stamp = stamp;
+        row->wm = wm;
+        if (row->kind == SW_ROW_EVENT && row->time > time_max) {
+            time_max = row->time;
+            wm = time_max - delay;
+        }
+        row = sw_row_next(row);
+    }
+    task->time_max = time_max;
+}
+
+sw_step sw_task_fill(sw_task *task)
+{
+    sw_batch_clear(&task->rows);
+    uint32_t max_rows = sw_task_take_credit(task);
+    if (max_rows == 0) return SW_STEP_WAIT_TIME;
+    int rc = task->source->ops->fill(task->source, &task->rows, max_rows, &task->err);
+    if (task->rate > 0) task->rate_credit += max_rows - (double)task->rows.count;
+    if (task->rows.count > 0) stamp_rows(task);
+    if (rc == SW_OK) return SW_STEP_RAN;
+    if (rc == SW_ECLOSED) return SW_STEP_DONE;
+    if (rc != SW_EEMPTY) return SW_STEP_FAILED;
+    if (task->rows.count > 0) return SW_STEP_RAN;
+    task->wake_ms = task->source->wait_fd >= 0 ? INT64_MAX : task->now_ms + 10;
+    task->is_fd_ready = false;
+    return SW_STEP_WAIT_TIME;
+}
+
+int sw_task_send(sw_task *task, sw_row_kind kind, uint32_t id)
+{
+    struct {
+        sw_row row;
+        uint64_t id;
+    } item = {.id = id};
+    item.row.len = sizeof(item);
+    item.row.body_len = sizeof(item.id);
+    item.row.kind = (uint8_t)kind;
+    for (uint32_t i = 0; i < task->port_count; i++) {
+        int rc = sw_port_put_control(&task->ports[i], &item.row);
+        if (rc != SW_OK) return rc;
+    }
+    return SW_OK;
+}
+
+/* --- for the worker ------------------------------------------------------------------------------------------- */
+
+static bool has_input(const sw_task *task)
+{
+    for (uint32_t i = 0; i < task->input_count; i++) {
+        const sw_input *input = &task->inputs[i];
+        if (input->control == 0 && sw_channel_front(input->channel) != NULL) return true;
+    }
+    return false;
+}
+
+bool sw_task_is_runnable(sw_task *task)
+{
+    switch (task->step) {
+    case SW_STEP_RAN: return true;
+    case SW_STEP_WAIT_ROOM: return sw_port_has_room(task->blocked);
+    case SW_STEP_WAIT_INPUT:
+        return has_input(task) || (task->timer_ms != INT64_MAX && sw_engine_now_ms(task->engine) >= task->timer_ms);
+    case SW_STEP_WAIT_TIME: {
+        if (task->is_fd_ready || task->is_stopping || task->control != task->control_seen) return true;
+        int64_t due = task->timer_ms < task->wake_ms ? task->timer_ms : task->wake_ms;
+        return due != INT64_MAX && sw_engine_now_ms(task->engine) >= due;
+    }
+    case SW_STEP_DONE:
+    case SW_STEP_FAILED: return false;
+    }
+    return false;
+}
+
+int sw_task_after_step(sw_task *task, int64_t now_ns, sw_error *err)
+{
+    bool is_idle = task->step != SW_STEP_RAN && task->step != SW_STEP_WAIT_ROOM;
+    for (uint32_t i = 0; i < task->port_count; i++) sw_port_flush(&task->ports[i], now_ns, is_idle);
+    if (task->sink_count == 0 || (!is_idle && now_ns - task->sinks_flushed_ns < SINK_FLUSH_NS)) return SW_OK;
+    task->sinks_flushed_ns = now_ns;
+    for (uint32_t i = 0; i < task->sink_count; i++) {
+        int rc = task->sinks[i]->ops->flush(task->sinks[i], err);
+        if (rc != SW_OK) return rc;
+    }
+    return SW_OK;
+}
+
+static bool has_unpublished(const sw_task *task)
+{
+    for (uint32_t p = 0; p < task->port_count; p++)
+        if (task->ports[p].open_since_ns != 0) return true;
+    return false;
+}
+
+int64_t sw_task_deadline_ms(const sw_task *task, int64_t now_ms)
+{
+    int64_t deadline = INT64_MAX;
+    if (task->step == SW_STEP_DONE) return has_unpublished(task) ? now_ms + 1 : INT64_MAX;
+    if (task->step == SW_STEP_WAIT_TIME) deadline = task->wake_ms;
+    if (task->step != SW_STEP_WAIT_ROOM && task->timer_ms < deadline) deadline = task->timer_ms;
+    if (has_unpublished(task) && now_ms + 1 < deadline) deadline = now_ms + 1;
+    return deadline;
+}
+
+bool sw_task_await(sw_task *task)
+{
+    if (task->step == SW_STEP_WAIT_ROOM) return sw_port_await_room(task->blocked);
+    if (task->step != SW_STEP_WAIT_INPUT) return false;
+    for (uint32_t i = 0; i < task->input_count; i++)
+        if (task->inputs[i].control == 0 && sw_channel_await_data(task->inputs[i].channel)) return true;
+    return false;
+}
+
+void sw_task_deinit(sw_task *task)
+{
+    for (uint32_t i = 0; i < task->port_count; i++) sw_port_deinit(&task->ports[i]);
+    for (uint32_t i = 0; i < task->sink_count; i++) task->sinks[i]->ops->close(task->sinks[i], NULL);
+    if (task->source != NULL) task->source->ops->close(task->source);
+    sw_free(task->ports);
+    sw_free(task->port_edges);
+    sw_free(task->inputs);
+    sw_free(task->sinks);
+    sw_batch_deinit(&task->rows);
+}

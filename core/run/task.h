@@ -1,0 +1,151 @@
+/* task.h -- one instance of a task: a chain of fused components that one worker runs as a Lua coroutine.
+ *
+ *     inputs (channels) --next/release--> coroutine (internal/loop.lua) --put--> ports (channels), sinks
+ *     source (connector) --fill--/
+ *
+ * The coroutine runs until it has nothing to read, nowhere to write, or has done one batch, and then yields a sw_step. It is resumed
+ * when sw_task_is_runnable says so. A control item blocks the input it came by until it has come by all others that have
+ * not ended, so what the task has processed by then is exactly what was sent before the item.
+ *
+ * Layout     The part of sw_task, sw_input and sw_instance above the "private" banners is read and written by Lua through
+ *            FFI: script/ffi.h repeats it, and swffi_abi compares the offsets at load.
+ * Ownership  The engine owns tasks; a task owns its inputs, ports, source and sinks.
+ * Threads    The worker it lives on, except what is marked atomic. */
+#ifndef SW_RUN_TASK_H
+#define SW_RUN_TASK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/stats.h"
+#include "run/channel.h"
+#include "run/connector.h"
+#include "run/graph.h"
+#include "run/port.h"
+
+#define SW_TASK_BATCH 256  /* rows a source reads, or a generator makes, before others get their turn */
+#define SW_DOMAINS_MAX 8   /* watermarks of one task: its input's, and one for each event_time in its chain */
+
+typedef enum sw_step {
+    SW_STEP_RAN = 1,    /* did something: run again */
+    SW_STEP_WAIT_INPUT, /* nothing to read */
+    SW_STEP_WAIT_ROOM,  /* a channel is full */
+    SW_STEP_WAIT_TIME,  /* nothing before wake_ms, or until the source's descriptor is readable */
+    SW_STEP_DONE,       /* ended: END has been sent to every channel */
+    SW_STEP_FAILED,     /* the job has failed; the reason is with the engine */
+} sw_step;
+
+/* Counters of one instance of one component: the fields of the report. Written by its worker, read by anyone. */
+typedef struct sw_instance {
+    uint64_t in, out;                 /* events that came, and were emitted */
+    uint64_t late, dropped;           /* */
+    uint64_t malformed;               /* input that did not parse */
+    uint64_t errors, dead_letters;    /* failed calls of user code; those set aside */
+    uint64_t unread;                  /* emitted to an output nobody reads */
+    uint64_t acked, replayed;         /* */
+    /* --- private --- */
+    uint32_t component; /* index in the graph */
+    uint32_t number;    /* 0.. */
+} sw_instance;
+
+typedef struct sw_input {
+    int64_t wm;        /* watermark that came by it */
+    sw_batch *batch;   /* being read; NULL between sw_task_next and sw_task_release */
+    uint32_t edge;     /* index in the graph */
+    uint32_t is_ended; /* an END row came */
+    /* --- private --- */
+    sw_channel *channel; /* borrowed from the engine */
+    uint32_t control;    /* id of the control item that came by it and has not come by all others; 0 none */
+} sw_input;
+
+typedef struct sw_task {
+    int64_t now_ms;             /* engine time at the start of this step */
+    int64_t wm[SW_DOMAINS_MAX]; /* watermarks: [0] of the input, others of event_time components in the chain */
+    int64_t wake_ms;            /* with SW_STEP_WAIT_TIME: engine time to run again at */
+    int64_t timer_ms;           /* when the first processing timer is due; INT64_MAX none */
+    uint64_t calls;             /* calls of user code begun: the watchdog's pulse */
+    uint32_t at;                /* component index + 1 whose user code is running; 0 none */
+    uint32_t stamp;             /* of the event being processed: when it was taken in, us */
+    uint32_t control;           /* source: id of the newest control item it is to send */
+    uint32_t control_seen;      /* source: id of the last one it sent */
+    uint32_t is_stopping;       /* source: end as if the input had ended */
+    uint32_t number;            /* instance, 0.. */
+    sw_batch rows;              /* source: the batch being processed */
+    sw_error err;               /* why the last FFI call failed */
+    /* --- private --- */
+    struct sw_engine *engine;    /* borrowed */
+    uint32_t plan_task;          /* index in the graph's tasks */
+    uint32_t worker;             /* index of the worker it lives on */
+    sw_step step;                /* what its last run ended with */
+    sw_input *inputs;            /* input_count of them */
+    uint32_t input_count;        /* channels that lead here */
+    uint32_t input_next;         /* where the search for a batch goes on */
+    sw_port *ports;              /* one per unfused edge that leaves it */
+    uint32_t *port_edges;        /* their edges */
+    uint32_t port_count;         /* */
+    sw_port *blocked;            /* with SW_STEP_WAIT_ROOM: the port that waits */
+    sw_source *source;           /* connector of a source in C; NULL otherwise */
+    double rate;                 /* source: events per second; 0 unbounded */
+    double rate_credit;          /* source: events that may be read now */
+    int64_t rate_ns;             /* source: when credit was last added */
+    int64_t time_max;            /* source: greatest event time seen */
+    int64_t max_delay_ms;        /* source: how far the watermark trails it */
+    sw_sink **sinks;             /* connectors of sinks in C */
+    uint32_t sink_count;         /* */
+    int64_t sinks_flushed_ns;    /* when they were last flushed */
+    bool is_fd_ready;            /* the source's descriptor became readable */
+    bool is_waiting_fd;          /* the worker's loop watches the source's descriptor */
+    void *coroutine;             /* script's: what sw_engine_ops.resume gets; NULL before setup */
+    int64_t step_began_ns;       /* atomic by the watchdog's needs: clock when this step began; 0 not running */
+    int64_t busy_ns, blocked_ns; /* time spent running, and waiting for room */
+    int64_t blocked_since_ns;    /* 0 when not waiting for room */
+    uint64_t calls_seen;         /* watchdog: pulse at its last look */
+    int64_t calls_seen_ns;       /* watchdog: when the pulse last moved */
+    uint64_t writes;             /* rows written to sinks, for sampling latency */
+    sw_histogram latency;        /* us from intake to a sink's write */
+} sw_task;
+
+/* --- for the coroutine ---------------------------------------------------------------------------------------- */
+
+/* The next input with a batch to read, in turn; NULL when none has (or those that have are blocked by a control item). */
+sw_input *sw_task_next(sw_task *task);
+void sw_task_release(sw_task *task, sw_input *input);
+
+/* A CONTROL row with this id came by input. True when it has now come by every input that has not ended: the task acts
+ * on it, passes it on and the blocked inputs are free again. */
+bool sw_task_on_control(sw_task *task, sw_input *input, uint32_t id);
+/* An END row came by input. True when all inputs have ended. */
+bool sw_task_on_end(sw_task *task, sw_input *input);
+/* The control item that has come by every input still open, now that another has ended; 0 when none has. */
+uint32_t sw_task_control_due(sw_task *task);
+
+/* The least watermark of the inputs that have not ended; SW_TIME_MAX when all have. */
+int64_t sw_task_input_watermark(const sw_task *task);
+
+/* Reads the next rows of a connector into task->rows, sets their stamps and watermarks, and wm[0] behind the last. Returns SW_STEP_RAN
+ * (rows to process), SW_STEP_WAIT_TIME (nothing now), SW_STEP_DONE (ended; there may be rows), SW_STEP_FAILED (task->err says why). */
+sw_step sw_task_fill(sw_task *task);
+
+/* The watermark raised by an event of this time, for sources written in Lua: raises wm[0] when it is new. */
+void sw_task_saw_time(sw_task *task, int64_t time);
+
+/* Sends an END or CONTROL row to every channel. */
+int sw_task_send(sw_task *task, sw_row_kind kind, uint32_t id);
+
+/* How many events may be made now under `rate`, at most SW_TASK_BATCH; 0: wake_ms is set. */
+uint32_t sw_task_take_credit(sw_task *task);
+
+/* --- for the worker ------------------------------------------------------------------------------------------- */
+
+bool sw_task_is_runnable(sw_task *task);
+/* Publishes output after a step and flushes sinks: all of it when the task has nothing to do. SW_OK or the failure of a sink. */
+int sw_task_after_step(sw_task *task, int64_t now_ns, sw_error *err);
+/* Engine time in ms at which something falls due while nothing comes in; INT64_MAX when nothing will. */
+int64_t sw_task_deadline_ms(const sw_task *task, int64_t now_ms);
+/* True when data or room came after all; else the other side will wake the worker. */
+bool sw_task_await(sw_task *task);
+void sw_task_deinit(sw_task *task);
+
+#endif

@@ -1,0 +1,476 @@
+#include "script/api.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "io/registry.h"
+#include "run/engine.h"
+#include "script/dead_letters.h"
+#include "script/ffi.h"
+#include "script/sim.h"
+#include "script/state.h"
+#include "state/schema.h"
+
+#define OPTIONS_MAX 32
+
+/* --- helpers ---------------------------------------------------------------------------------------------------- */
+
+static void *check_pointer(lua_State *L, int index)
+{
+    luaL_checktype(L, index, LUA_TLIGHTUSERDATA);
+    return lua_touserdata(L, index);
+}
+
+static int raise_error(lua_State *L, const sw_error *err)
+{
+    return luaL_error(L, "%s", err->text);
+}
+
+/* The table's field as a string, or NULL; valid while the table holds it. */
+static const char *field_string(lua_State *L, int table, const char *name)
+{
+    lua_getfield(L, table, name);
+    const char *text = lua_tostring(L, -1);
+    lua_pop(L, 1);
+    return text;
+}
+
+static double field_number(lua_State *L, int table, const char *name, double otherwise)
+{
+    lua_getfield(L, table, name);
+    double number = lua_isnumber(L, -1) ? lua_tonumber(L, -1) : otherwise;
+    lua_pop(L, 1);
+    return number;
+}
+
+static bool field_bool(lua_State *L, int table, const char *name)
+{
+    lua_getfield(L, table, name);
+    bool value = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+/* The table's entries as connector options; their strings live as long as the table does. */
+static void read_options(lua_State *L, int table, sw_option *list, sw_options *options)
+{
+    options->list = list;
+    options->count = 0;
+    lua_pushnil(L);
+    while (lua_next(L, table) != 0 && options->count < OPTIONS_MAX) {
+        sw_option *option = &list[options->count];
+        int type = lua_type(L, -1);
+        if (lua_type(L, -2) == LUA_TSTRING && (type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN)) {
+            option->name = lua_tostring(L, -2);
+            option->kind = type == LUA_TSTRING   ? SW_OPTION_STRING
+                           : type == LUA_TNUMBER ? SW_OPTION_NUMBER
+                                                 : SW_OPTION_BOOL;
+            option->string = type == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+            option->number = type == LUA_TNUMBER ? lua_tonumber(L, -1) : lua_toboolean(L, -1);
+            options->count++;
+        }
+        lua_pop(L, 1);
+    }
+}
+
+/* --- building the graph ----------------------------------------------------------------------------------------- */
+
+/* (names, types) -> schema id */
+static int l_intern_schema(lua_State *L)
+{
+    const char *names[SW_SCHEMA_FIELDS_MAX];
+    sw_type types[SW_SCHEMA_FIELDS_MAX];
+    const sw_schema *schema;
+    sw_error err;
+    size_t count = lua_objlen(L, 1);
+    if (count > SW_SCHEMA_FIELDS_MAX) return luaL_error(L, "a record has at most %d fields", SW_SCHEMA_FIELDS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, 1, (int)i + 1);
+        lua_rawgeti(L, 2, (int)i + 1);
+        names[i] = luaL_checkstring(L, -2); /* Stays valid: the tables hold the strings. */
+        types[i] = sw_type_parse(luaL_checkstring(L, -1));
+        lua_pop(L, 2);
+    }
+    if (sw_schema_intern(names, types, count, &schema, &err) != SW_OK) return raise_error(L, &err);
+    lua_pushinteger(L, schema->id);
+    return 1;
+}
+
+/* (graph, { name, kind, single, parallelism, queue }) */
+static int l_graph_component(lua_State *L)
+{
+    static const char *const kinds[] = {"source", "operator", "sink", NULL};
+    sw_graph *graph = check_pointer(L, 1);
+    sw_error err;
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_getfield(L, 2, "kind");
+    int kind = luaL_checkoption(L, -1, NULL, kinds);
+    sw_component component = {
+        .name = (char *)(uintptr_t)field_string(L, 2, "name"),
+        .kind = (sw_component_kind)kind,
+        .is_single = field_bool(L, 2, "single"),
+        .parallelism_own = (uint32_t)field_number(L, 2, "parallelism", 0),
+        .queue_own = (uint32_t)field_number(L, 2, "queue", 0),
+    };
+    if (sw_graph_add_component(graph, &component, &err) != SW_OK) return raise_error(L, &err);
+    return 0;
+}
+
+/* (graph, { from, to, output, grouping, fields, detached }): components by their index from 0 */
+static int l_graph_edge(lua_State *L)
+{
+    static const char *const groupings[] = {"forward", "shuffle", "key", "broadcast", "global", "partition", NULL};
+    sw_graph *graph = check_pointer(L, 1);
+    char *fields[64];
+    sw_error err;
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_getfield(L, 2, "grouping");
+    int grouping = luaL_checkoption(L, -1, NULL, groupings);
+    sw_edge edge = {
+        .from = (uint32_t)field_number(L, 2, "from", 0),
+        .to = (uint32_t)field_number(L, 2, "to", 0),
+        .output = (char *)(uintptr_t)field_string(L, 2, "output"),
+        .grouping = (sw_grouping)grouping,
+        .is_detached = field_bool(L, 2, "detached"),
+        .key_fields = fields,
+    };
+    lua_getfield(L, 2, "fields");
+    if (lua_istable(L, -1)) {
+        if (lua_objlen(L, -1) > 64) return luaL_error(L, "a key has at most 64 fields");
+        edge.key_field_count = (uint32_t)lua_objlen(L, -1);
+        for (uint32_t i = 0; i < edge.key_field_count; i++) {
+            lua_rawgeti(L, -1, (int)i + 1);
+            fields[i] = (char *)(uintptr_t)luaL_checkstring(L, -1);
+            lua_pop(L, 1);
+        }
+    }
+    if (sw_graph_add_edge(graph, &edge, &err) != SW_OK) return raise_error(L, &err);
+    return 0;
+}
+
+/* --- setting up the tasks of a worker ------------------------------------------------------------------------------ */
+
+static void push_inputs(lua_State *L, sw_task *task)
+{
+    lua_createtable(L, (int)task->input_count, 0);
+    for (uint32_t i = 0; i < task->input_count; i++) {
+        lua_pushinteger(L, (int)task->inputs[i].edge);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    lua_setfield(L, -2, "inputs");
+}
+
+static void push_ports(lua_State *L, sw_task *task)
+{
+    lua_newtable(L);
+    for (uint32_t i = 0; i < task->port_count; i++) {
+        lua_pushlightuserdata(L, &task->ports[i]);
+        lua_rawseti(L, -2, (int)task->port_edges[i]);
+    }
+    lua_setfield(L, -2, "ports");
+}
+
+static void push_components(lua_State *L, sw_task *task)
+{
+    const sw_engine *engine = task->engine;
+    const sw_plan_task *plan = &engine->graph->tasks[task->plan_task];
+    lua_createtable(L, (int)plan->count, 0);
+    for (uint32_t i = 0; i < plan->count; i++) {
+        lua_createtable(L, 0, 2);
+        lua_pushinteger(L, (int)plan->components[i]);
+        lua_setfield(L, -2, "index");
+        lua_pushlightuserdata(L, &engine->instances[plan->components[i]][task->number]);
+        lua_setfield(L, -2, "instance");
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    lua_setfield(L, -2, "components");
+}
+
+/* (worker) -> { { task, number, count, components = { { index, instance } }, inputs = { edge }, ports = { [edge] = port } } } */
+static int l_tasks(lua_State *L)
+{
+    sw_worker *worker = check_pointer(L, 1);
+    lua_createtable(L, (int)worker->task_count, 0);
+    for (uint32_t i = 0; i < worker->task_count; i++) {
+        sw_task *task = worker->tasks[i];
+        lua_createtable(L, 0, 6);
+        lua_pushlightuserdata(L, task);
+        lua_setfield(L, -2, "task");
+        lua_pushinteger(L, (int)task->number);
+        lua_setfield(L, -2, "number");
+        lua_pushinteger(L, (int)worker->engine->graph->tasks[task->plan_task].parallelism);
+        lua_setfield(L, -2, "count");
+        push_components(L, task);
+        push_inputs(L, task);
+        push_ports(L, task);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    return 1;
+}
+
+/* (worker, edge) -> is it fused?, consumer's parallelism */
+static int l_edge(lua_State *L)
+{
+    sw_worker *worker = check_pointer(L, 1);
+    const sw_graph *graph = worker->engine->graph;
+    const sw_edge *edge = &graph->edges[luaL_checkinteger(L, 2)];
+    lua_pushboolean(L, edge->is_fused);
+    lua_pushinteger(L, (int)graph->components[edge->to].parallelism);
+    lua_pushstring(L, sw_grouping_name(edge->grouping));
+    return 3;
+}
+
+/* (task, coroutine): what resume runs; the caller keeps the coroutine alive */
+static int l_set_coroutine(lua_State *L)
+{
+    sw_task *task = check_pointer(L, 1);
+    luaL_checktype(L, 2, LUA_TTHREAD);
+    task->coroutine = lua_tothread(L, 2);
+    return 0;
+}
+
+/* (port, domain): the port sends with the watermark of this domain */
+static int l_port_domain(lua_State *L)
+{
+    sw_task *task = check_pointer(L, 1);
+    sw_port *port = check_pointer(L, 2);
+    port->wm = &task->wm[luaL_checkinteger(L, 3)];
+    return 0;
+}
+
+/* (task, { rate, max_delay }): what a source in Lua needs */
+static int l_set_source(lua_State *L)
+{
+    sw_task *task = check_pointer(L, 1);
+    const sw_plan_task *plan = &task->engine->graph->tasks[task->plan_task];
+    task->rate = field_number(L, 2, "rate", 0) / plan->parallelism;
+    task->max_delay_ms = (int64_t)field_number(L, 2, "max_delay", 0);
+    return 0;
+}
+
+/* (task, type, options, { component, schema, time_field, max_ahead }) */
+static int l_open_source(lua_State *L)
+{
+    sw_task *task = check_pointer(L, 1);
+    const char *type = luaL_checkstring(L, 2);
+    sw_option list[OPTIONS_MAX];
+    sw_options options;
+    sw_error err;
+    read_options(L, 3, list, &options);
+    const sw_source_context context = {
+        .component = field_string(L, 4, "component"),
+        .instance = task->number,
+        .count = task->engine->graph->tasks[task->plan_task].parallelism,
+        .schema = sw_schema_get((uint16_t)field_number(L, 4, "schema", 0)),
+        .time_field = field_string(L, 4, "time_field"),
+        .max_ahead_ms = (int64_t)field_number(L, 4, "max_ahead", 0),
+        .clock = task->engine->clock,
+    };
+    if (sw_io_open_source(type, &options, &context, &task->source, &err) != SW_OK) return raise_error(L, &err);
+    return 0;
+}
+
+/* (task, type, options, component) -> sink */
+static int l_open_sink(lua_State *L)
+{
+    sw_task *task = check_pointer(L, 1);
+    const char *type = luaL_checkstring(L, 2);
+    sw_option list[OPTIONS_MAX];
+    sw_options options;
+    sw_error err;
+    read_options(L, 3, list, &options);
+    const sw_sink_context context = {
+        .component = luaL_checkstring(L, 4),
+        .instance = task->number,
+        .count = task->engine->graph->tasks[task->plan_task].parallelism,
+        .clock = task->engine->clock,
+    };
+    sw_sink **sinks = sw_realloc(task->sinks, (task->sink_count + 1) * sizeof(*sinks));
+    if (sinks == NULL) return luaL_error(L, "out of memory");
+    task->sinks = sinks;
+    if (sw_io_open_sink(type, &options, &context, &sinks[task->sink_count], &err) != SW_OK) return raise_error(L, &err);
+    lua_pushlightuserdata(L, sinks[task->sink_count++]);
+    return 1;
+}
+
+/* --- keyed state: a userdata that owns the stores behind a sw_keyed_instance --------------------------------------- */
+
+#define KEYED_TYPE "swlua.keyed"
+
+typedef struct keyed_userdata {
+    sw_keyed_instance instance; /* first: Lua casts the userdata's address to it */
+    sw_keyed_fields by;         /* key fields of a fused edge */
+} keyed_userdata;
+
+static int l_keyed_gc(lua_State *L)
+{
+    keyed_userdata *keyed = luaL_checkudata(L, 1, KEYED_TYPE);
+    sw_keyed_free(keyed->instance.store);
+    for (int i = 0; i < 2; i++) sw_timers_free(keyed->instance.timers[i]);
+    for (uint32_t i = 0; i < keyed->by.fields.count; i++) sw_free((char *)(uintptr_t)keyed->by.fields.names[i]);
+    sw_free(keyed->by.fields.names);
+    sw_free(keyed->by.fields.name_lens);
+    sw_free(keyed->by.fields.indexes);
+    sw_buf_deinit(&keyed->by.key);
+    memset(keyed, 0, sizeof(*keyed));
+    return 0;
+}
+
+/* (state schema id or 0) -> userdata, its address */
+static int l_keyed_new(lua_State *L)
+{
+    const sw_schema *schema = sw_schema_get((uint16_t)luaL_checkinteger(L, 1));
+    sw_error err;
+    keyed_userdata *keyed = lua_newuserdata(L, sizeof(*keyed));
+    memset(keyed, 0, sizeof(*keyed));
+    sw_buf_init(&keyed->by.key);
+    keyed->instance.fields = &keyed->by;
+    if (luaL_newmetatable(L, KEYED_TYPE)) {
+        lua_pushcfunction(L, l_keyed_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    if (sw_keyed_new(&keyed->instance.store, schema, &err) != SW_OK) return raise_error(L, &err);
+    for (int i = 0; i < 2; i++)
+        if (sw_timers_new(&keyed->instance.timers[i], &err) != SW_OK) return raise_error(L, &err);
+    lua_pushlightuserdata(L, &keyed->instance);
+    return 2;
+}
+
+/* (userdata, { field names }): which fields of an event make its key */
+static int l_keyed_fields(lua_State *L)
+{
+    keyed_userdata *keyed = luaL_checkudata(L, 1, KEYED_TYPE);
+    sw_key_fields *fields = &keyed->by.fields;
+    uint32_t count = (uint32_t)lua_objlen(L, 2);
+    fields->names = sw_calloc(count, sizeof(*fields->names));
+    fields->name_lens = sw_calloc(count, sizeof(*fields->name_lens));
+    fields->indexes = sw_calloc(count, sizeof(*fields->indexes));
+    if (fields->names == NULL || fields->name_lens == NULL || fields->indexes == NULL)
+        return luaL_error(L, "out of memory");
+    for (uint32_t i = 0; i < count; i++) {
+        size_t len;
+        lua_rawgeti(L, 2, (int)i + 1);
+        const char *name = luaL_checklstring(L, -1, &len);
+        fields->names[i] = sw_strdup(name);
+        if (fields->names[i] == NULL) return luaL_error(L, "out of memory");
+        fields->name_lens[i] = (uint32_t)len;
+        fields->count = i + 1;
+        lua_pop(L, 1);
+    }
+    return 0;
+}
+
+/* (userdata) -> { address of each entry, in order of key bytes } */
+static int push_entry(void *arg, sw_entry *entry)
+{
+    lua_State *L = arg;
+    lua_pushlightuserdata(L, entry);
+    lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
+    return 0;
+}
+
+static int l_keyed_entries(lua_State *L)
+{
+    keyed_userdata *keyed = luaL_checkudata(L, 1, KEYED_TYPE);
+    lua_newtable(L);
+    if (sw_keyed_each(keyed->instance.store, push_entry, L) != SW_OK) return luaL_error(L, "out of memory");
+    return 1;
+}
+
+/* --- scratch, failing, logging --------------------------------------------------------------------------------------- */
+
+#define SCRATCH_TYPE "swlua.scratch"
+
+static int l_scratch_gc(lua_State *L)
+{
+    sw_scratch *scratch = luaL_checkudata(L, 1, SCRATCH_TYPE);
+    sw_free(scratch->data);
+    memset(scratch, 0, sizeof(*scratch));
+    return 0;
+}
+
+/* () -> userdata, its address */
+static int l_scratch_new(lua_State *L)
+{
+    sw_scratch *scratch = lua_newuserdata(L, sizeof(*scratch));
+    memset(scratch, 0, sizeof(*scratch));
+    if (luaL_newmetatable(L, SCRATCH_TYPE)) {
+        lua_pushcfunction(L, l_scratch_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    if (swffi_scratch_grow(scratch, 1024) != SW_OK) return luaL_error(L, "out of memory");
+    lua_pushlightuserdata(L, scratch);
+    return 2;
+}
+
+/* (task, exit code, text) */
+static int l_fail(lua_State *L)
+{
+    sw_task *task = check_pointer(L, 1);
+    sw_engine_fail(task->engine, (int)luaL_checkinteger(L, 2), "%s", luaL_checkstring(L, 3));
+    return 0;
+}
+
+/* (level, who, text) */
+static int l_log(lua_State *L)
+{
+    static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
+    sw_log((sw_log_level)luaL_checkoption(L, 1, NULL, levels), luaL_checkstring(L, 2), "%s", luaL_checkstring(L, 3));
+    return 0;
+}
+
+/* (task, row): appends an event nobody reads to the job's dead-letters.jsonl */
+static int l_dead_letter(lua_State *L)
+{
+    sw_task *task = check_pointer(L, 1);
+    sw_error err;
+    if (sw_dead_letters_write(task->engine, check_pointer(L, 2), &err) != SW_OK) return raise_error(L, &err);
+    return 0;
+}
+
+/* (number) -> shortest exact text */
+static int l_format_number(lua_State *L)
+{
+    char text[40];
+    lua_pushlstring(L, text, sw_num_format_double(text, luaL_checknumber(L, 1)));
+    return 1;
+}
+
+int l_open_core(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"chunk", l_chunk},
+        {"intern_schema", l_intern_schema},
+        {"graph_component", l_graph_component},
+        {"graph_edge", l_graph_edge},
+        {"tasks", l_tasks},
+        {"edge", l_edge},
+        {"set_coroutine", l_set_coroutine},
+        {"port_domain", l_port_domain},
+        {"set_source", l_set_source},
+        {"open_source", l_open_source},
+        {"open_sink", l_open_sink},
+        {"keyed_new", l_keyed_new},
+        {"keyed_fields", l_keyed_fields},
+        {"keyed_entries", l_keyed_entries},
+        {"scratch_new", l_scratch_new},
+        {"decode_batch", l_decode_batch},
+        {"decode_bytes", l_decode_bytes},
+        {"fail", l_fail},
+        {"log", l_log},
+        {"dead_letter", l_dead_letter},
+        {"format_number", l_format_number},
+        {"sim_open", l_sim_open},
+        {NULL, NULL},
+    };
+    lua_newtable(L);
+    luaL_register(L, NULL, functions);
+    lua_pushlstring(L, sw_ffi_cdef, strlen(sw_ffi_cdef));
+    lua_setfield(L, -2, "cdef");
+    return 1;
+}

@@ -1,0 +1,458 @@
+--- The body of a task's coroutine: reads batches, keeps watermarks and timers, answers control items, ends.
+--
+--     yields one of RAN, WAIT_INPUT, WAIT_ROOM (inside a port), WAIT_TIME, FAILED; returning means done
+--
+-- Watermarks: T.wm[domain] is what ports send, so it is raised only after the timers due by it have fired: what they emit
+-- belongs before it. Stages fire in the order of the chain, so what one emits reaches the next before that one's own timers.
+local f = require("swlua.internal.ffi")
+local check = require("swlua.check")
+local decode = require("swlua.internal.decode")
+local errors = require("swlua.internal.errors")
+local records = require("swlua.internal.records")
+
+local ffi, C, core = f.ffi, f.C, f.core
+local yield = coroutine.yield
+local RAN, WAIT_INPUT, WAIT_TIME, DONE, FAILED = f.RAN, f.WAIT_INPUT, f.WAIT_TIME, f.DONE, f.FAILED
+local TIME_MAX = f.TIME_MAX
+local FAR = 9007199254740992 -- stands for a watermark beyond all times where a Lua number is kept
+local IDLE_MS = 10
+local TTL_STEPS = 64 -- entries looked at for expiry after each batch
+
+local M = {}
+
+-- Timers and watermarks ---------------------------------------------------------------------------------------------
+
+--- Fires a component's timers that are due by `limit`; those set meanwhile (`seq` on) are dropped when the input has ended.
+local function fire_timers(x, which, limit, seq)
+  local keyed, instance = x.keyed, x.instance
+  while C.swffi_timer_pop(keyed, which, limit) == 0 do
+    if seq and keyed.timer_seq >= seq then
+      instance.dropped = instance.dropped + 1
+    else
+      x.call_timer()
+    end
+  end
+end
+
+local function next_due(task, domain)
+  local due = FAR
+  for _, x in ipairs(task.timed) do
+    if x.domain == domain then due = math.min(due, tonumber(C.swffi_timer_next(x.keyed, 0))) end
+  end
+  task.due[domain] = due
+end
+
+--- Raises the watermark of a domain to `wm` (int64 or number): fires what is due, then lets the ports send it.
+local function advance(task, domain, wm)
+  local T = task.T
+  if wm <= T.wm[domain] then return end
+  if wm >= task.due[domain] then
+    for _, x in ipairs(task.timed) do
+      if x.domain == domain then
+        x.firing = wm
+        fire_timers(x, 0, wm)
+        x.firing = nil
+      end
+    end
+    next_due(task, domain)
+  end
+  T.wm[domain] = wm
+end
+
+local function fire_processing_timers(task)
+  local T = task.T
+  if T.timer_ms > T.now_ms then return end
+  for _, x in ipairs(task.timed) do fire_timers(x, 1, T.now_ms) end
+  local due = TIME_MAX
+  for _, x in ipairs(task.timed) do
+    local mine = C.swffi_timer_next(x.keyed, 1)
+    if mine < due then due = mine end
+  end
+  T.timer_ms = due
+end
+
+--- Timers set just now may be due already by a watermark that stands.
+local function fire_overdue(task)
+  for domain = 0, task.domains do
+    local wm = task.T.wm[domain]
+    if task.due[domain] <= wm then
+      for _, x in ipairs(task.timed) do
+        if x.domain == domain then fire_timers(x, 0, wm) end
+      end
+      next_due(task, domain)
+    end
+  end
+end
+
+local function expire(task)
+  local wm = task.T.wm[0]
+  if wm == f.TIME_MIN then return end
+  for _, x in ipairs(task.expiring) do
+    local count = C.swffi_keyed_expire(x.keyed, wm - x.component.options.ttl_ms, TTL_STEPS)
+    if x.tables then
+      for i = 0, tonumber(count) - 1 do
+        local slot = x.keyed.expired_live[i]
+        if slot ~= 0 then x.tables.release(slot) end
+      end
+    end
+  end
+end
+
+local function after_batch(task)
+  if #task.timed > 0 then fire_overdue(task) end
+  if #task.expiring > 0 then expire(task) end
+  records.clear_overflow()
+end
+
+-- Ending and control items ---------------------------------------------------------------------------------------------
+
+local function close_component(x)
+  local close = x.self and x.self.close
+  if not close then return end
+  x.task.calls = x.task.calls + 1
+  x.task.at = x.at
+  local ok, err = xpcall(close, x.trace, x.self)
+  x.task.at = 0
+  if not ok then x.fail(err, nil, tonumber(x.task.now_ms)) end
+end
+
+--- All input has been read: timers fire, components close, downstream hears of it.
+local function finish(task)
+  local T = task.T
+  for _, x in ipairs(task.order) do
+    if x.call_timer then
+      x.firing = FAR
+      fire_timers(x, 0, TIME_MAX, C.swffi_timer_seq(x.keyed, 0))
+      fire_timers(x, 1, TIME_MAX, C.swffi_timer_seq(x.keyed, 1))
+      x.firing = nil
+    end
+    close_component(x)
+  end
+  if C.swffi_task_close_sinks(T) ~= 0 then
+    core.fail(task.pointer, 1, ("%s: %s"):format(task.who, errors.task_error(T)))
+    return errors.halt()
+  end
+  for domain = 0, task.domains do T.wm[domain] = TIME_MAX end
+  C.swffi_task_send(T, f.END, 0)
+end
+
+local function act_on_control(task, id)
+  C.swffi_task_send(task.T, f.CONTROL, id)
+  C.swffi_task_answer(task.T, id)
+end
+
+-- Tasks that read channels ------------------------------------------------------------------------------------------------
+
+--- Views of the schemas that rows may name, found when first met.
+local function schema_views()
+  return setmetatable({}, { __index = function(views, id)
+    views[id] = records.by_id(id).view
+    return views[id]
+  end })
+end
+
+local function input_handlers(task)
+  local handlers, T = {}, task.T
+  local inputs_total = #task.inputs
+  local function on_watermark(wm, input)
+    input.wm = wm
+    if inputs_total > 1 then wm = C.swffi_task_input_watermark(T) end
+    advance(task, 0, wm)
+  end
+  local function on_control(row, input)
+    if row.kind == f.WATERMARK then
+      if row.wm > input.wm then on_watermark(row.wm, input) end
+    elseif row.kind == f.END then
+      if C.swffi_task_on_end(T, input) ~= 0 then
+        task.is_ended = true
+      else
+        advance(task, 0, C.swffi_task_input_watermark(T))
+        local due = C.swffi_task_control_due(T)
+        if due ~= 0 then act_on_control(task, due) end
+      end
+    elseif row.kind == f.CONTROL then
+      local id = ffi.cast("uint64_t *", row + 1)[0]
+      if C.swffi_task_on_control(T, input, tonumber(id)) ~= 0 then act_on_control(task, tonumber(id)) end
+    end
+  end
+  for i, edge in ipairs(task.edges) do
+    local handle = task.head.row_entries[i]
+    if edge.to == task.head.index and handle then
+      handlers[i - 1] = core.chunk("swlua.internal.stages")().input_loop(T, handle, schema_views(), on_watermark, on_control)
+    end
+  end
+  return handlers
+end
+
+local function channel_body(task)
+  local T, events, handlers = task.T, {}, input_handlers(task)
+  local prefetch = task.head.keyed and task.head.component.keyed and task.head.keyed
+  while not task.is_ended do
+    fire_processing_timers(task)
+    local input = C.swffi_task_next(T)
+    if input == nil then
+      yield(WAIT_INPUT)
+    else
+      local batch = input.batch
+      decode.batch(batch, events)
+      if prefetch then C.swffi_keyed_prefetch(prefetch, batch) end
+      handlers[input.edge](batch, input, events)
+      C.swffi_task_release(T, input)
+      after_batch(task)
+      yield(RAN)
+    end
+  end
+end
+
+-- Sources ------------------------------------------------------------------------------------------------------------------
+
+local function valid_time(time)
+  return type(time) == "number" and time == time and time > -FAR and time < FAR
+end
+
+--- What gives an event's time: function(event) -> ms, or nil and why not. nil without a `time` option.
+local function time_function(x)
+  local time = x.component.time
+  if time == nil then return nil end
+  local what = type(time) == "string" and ("field '%s'"):format(time) or "the time function's result"
+  local ahead = x.component.options.max_ahead_ms
+  return function(event)
+    local ms
+    if type(time) == "string" then
+      ms = event[time]
+    else
+      local ok, result = xpcall(time, x.trace, event)
+      if not ok then return nil, result.sw_text end
+      ms = result
+    end
+    if not valid_time(ms) then return nil, ("%s: expected a time in epoch ms, got %s"):format(what, check.show(ms)) end
+    if ahead and ms > tonumber(x.task.now_ms) + ahead then
+      return nil, ("%s: %d is more than %d ms ahead of the clock"):format(what, ms, ahead)
+    end
+    return math.floor(ms)
+  end
+end
+
+--- Counts malformed input, logs it (a few a second), and sends it to the output "malformed".
+local function malformed_handler(task, x, pass)
+  local limiter = { second = -1, count = 0 }
+  return function(event, time)
+    local instance = x.instance
+    instance.malformed = instance.malformed + 1
+    local second = math.floor(tonumber(x.task.now_ms) / 1000)
+    if second ~= limiter.second then limiter.second, limiter.count = second, 0 end
+    limiter.count = limiter.count + 1
+    if limiter.count <= 5 then
+      core.log("warn", ("%s/%s#%d"):format(x.job, x.name, x.number), ("malformed input at %s: %s"):format(event.where, event.error))
+    end
+    if pass then return pass(event, time or tonumber(task.T.now_ms)) end
+  end
+end
+
+local function raw_text(event)
+  local ok, text = pcall(check.text_of_event, event)
+  return ok and text or tostring(event)
+end
+
+--- An event without a usable time, from a source in Lua or an event_time.
+local function reject(x, pass, event, problem)
+  local handle = x.on_malformed or malformed_handler(x.owner, x, pass)
+  x.on_malformed = handle
+  return handle({ raw = raw_text(event), error = problem, where = x.name }, nil)
+end
+
+local function connector_options(x)
+  local options = x.component.options
+  local schema = x.component.schema
+  return {
+    component = x.name, schema = schema and records.of(schema).id or 0,
+    time_field = type(x.component.time) == "string" and x.component.time or nil,
+    max_ahead = options.max_ahead_ms or (x.component.time and x.component.unbounded and 86400000) or 0,
+  }
+end
+
+--- Events with a time that a function gives get it before they are passed on.
+local function timed_pass(task, x, pass)
+  local time_of = type(x.component.time) == "function" and time_function(x)
+  if not time_of then return pass end
+  local T = task.T
+  local malformed = x.consumers("malformed")
+  return function(event)
+    local time, problem = time_of(event)
+    if time == nil then
+      x.instance.n_out = x.instance.n_out - 1
+      return reject(x, malformed, event, problem)
+    end
+    pass(event, time)
+    C.swffi_task_saw_time(T, time)
+    advance(task, 0, C.swffi_task_source_watermark(T))
+  end
+end
+
+local function connector_body(task, x)
+  local T, connector = task.T, x.component.connector
+  core.open_source(task.pointer, connector.type, connector.options, connector_options(x))
+  local schema = x.component.schema and records.of(x.component.schema)
+  local pass = timed_pass(task, x, x.consumers("default") or x.stages.unread(x))
+  local on_malformed = malformed_handler(task, x, x.consumers("malformed"))
+  local function on_watermark(wm) advance(task, 0, wm) end
+  local has_time_function = type(x.component.time) == "function"
+  local loop = x.stages.source_loop(x, schema and schema.view, on_watermark, on_malformed, pass)
+  local events = {}
+  return function()
+    local step = C.swffi_task_fill(T)
+    if T.rows.count > 0 then
+      decode.batch(T.rows, events)
+      loop(T.rows, events)
+      if not has_time_function then advance(task, 0, C.swffi_task_source_watermark(T)) end
+      after_batch(task)
+    end
+    if step == FAILED then
+      core.fail(task.pointer, 1, ("%s: %s"):format(task.who, errors.task_error(T)))
+      return errors.halt()
+    end
+    return step
+  end
+end
+
+local function saw_time_function(task)
+  local T, seen = task.T, -math.huge
+  return function(time)
+    if time <= seen then return end
+    seen = time
+    C.swffi_task_saw_time(T, time)
+    advance(task, 0, C.swffi_task_source_watermark(T))
+  end
+end
+
+--- The time of an event of a source in Lua: what it was emitted with, else the `time` option, else the clock.
+local function source_time(task, x)
+  local time_of, T = time_function(x), task.T
+  return function(event, time)
+    if time ~= nil then
+      if not valid_time(time) then return nil, ("expected a time in epoch ms, got %s"):format(check.show(time)) end
+      return time
+    end
+    if time_of then return time_of(event) end
+    return tonumber(T.now_ms)
+  end
+end
+
+local function generator_body(task, x)
+  local T, connector = task.T, x.component.connector
+  local pass = x.consumers("default") or x.stages.unread(x)
+  local position = { next = task.number + 1, step = task.count, last = connector.options.count or FAR }
+  local time_of, saw_time = source_time(task, x), saw_time_function(task)
+  local malformed = x.consumers("malformed")
+  local function checked_time(event, time)
+    local ms, problem = time_of(event, time)
+    if ms == nil then reject(x, malformed, event, problem) end
+    return ms
+  end
+  local loop = x.stages.generator_loop(x, connector.fn, position, x.encoder("the generator returned"), checked_time,
+    saw_time, pass)
+  return function()
+    local credit = C.swffi_task_credit(T)
+    if credit == 0 then return WAIT_TIME end
+    T.stamp = C.swffi_stamp(T)
+    local is_ended = loop(credit)
+    after_batch(task)
+    return is_ended and DONE or RAN
+  end
+end
+
+--- A source that is a table of functions.
+local function custom_body(task, x)
+  local T = task.T
+  local encode, pass = x.encoder("emit got"), x.consumers("default") or x.stages.unread(x)
+  local time_of, saw_time = source_time(task, x), saw_time_function(task)
+  local malformed = x.consumers("malformed")
+  local instance, made = x.instance, 0
+  local function send(to, event, time)
+    local encoded = encode(event)
+    local ms, problem = time_of(encoded, time)
+    if ms == nil then return reject(x, malformed, event, problem) end
+    instance.n_out = instance.n_out + 1
+    made = made + 1
+    to(encoded, ms)
+    saw_time(ms)
+    T.at = x.at
+  end
+  local named = {}
+  local out = {
+    emit = function(_, event, time) return send(pass, event, time) end,
+    emit_to = function(_, name, event, time)
+      if named[name] == nil then named[name] = x.consumers(name) or x.stages.unread(x) end
+      return send(named[name], event, time)
+    end,
+    now = function() return tonumber(C.swffi_now_ms(T)) end,
+  }
+  return function()
+    local credit = C.swffi_task_credit(T)
+    if credit == 0 then return WAIT_TIME end
+    T.stamp = C.swffi_stamp(T)
+    T.calls = T.calls + 1
+    T.at, made = x.at, 0
+    local ok, result = xpcall(x.component.operator.get_events, x.trace, x.self, out)
+    T.at = 0
+    if T.rate_limited ~= 0 then C.swffi_task_give_credit(T, credit - made) end
+    if not ok then x.fail(result, nil, tonumber(T.now_ms)) end
+    after_batch(task)
+    if result == "done" then return DONE end
+    if result ~= "idle" then return RAN end
+    T.wake_ms = T.now_ms + IDLE_MS
+    return WAIT_TIME
+  end
+end
+
+local function source_body(task)
+  local x = task.head
+  local T, options = task.T, x.component.options
+  core.set_source(task.pointer, { rate = options.rate, max_delay = options.max_delay_ms })
+  local connector = x.component.connector
+  local read
+  if not connector then read = custom_body(task, x)
+  elseif connector.type == "generator" then read = generator_body(task, x)
+  else read = connector_body(task, x) end
+  return function()
+    while T.is_stopping == 0 do
+      if T.control ~= T.control_seen then
+        T.control_seen = T.control
+        act_on_control(task, T.control)
+      end
+      fire_processing_timers(task)
+      local step = read()
+      if step == DONE then break end
+      yield(step)
+    end
+  end
+end
+
+-- The body -------------------------------------------------------------------------------------------------------------------
+
+--- Gives a task what its components need before they are built.
+function M.prepare(task)
+  task.due = ffi.new("int64_t[8]", FAR, FAR, FAR, FAR, FAR, FAR, FAR, FAR)
+  task.timed, task.expiring = {}, {}
+  task.advance = function(domain, wm) return advance(task, domain, wm) end
+  task.time_function = time_function
+  task.malformed = reject
+  task.halt = errors.halt
+end
+
+--- The function a task's coroutine runs.
+function M.body(task)
+  for _, x in ipairs(task.order) do
+    x.owner = task
+    if x.call_timer then task.timed[#task.timed + 1] = x end
+    if x.has_ttl and x.keyed and x.component.keyed then task.expiring[#task.expiring + 1] = x end
+  end
+  task.who = ("%s/%s#%d"):format(task.job.name, task.head.name, task.number)
+  local run = task.head.component.op == "source" and source_body(task)
+  return function()
+    if run then run() else channel_body(task) end
+    finish(task)
+  end
+end
+
+return M

@@ -1,0 +1,279 @@
+--- Records: the ctypes, readers and writers of schemas, made once per schema and Lua state.
+-- A record is a pointer to a row (state/row.h) whose struct has one slot a field; `event.price` goes through __index to a
+-- reader made for that field, which the JIT inlines. Field names never meet the struct's own names, which begin with sw__.
+local f = require("swlua.internal.ffi")
+local values = require("swlua.values")
+
+local ffi, core = f.ffi, f.core
+
+local M = {}
+
+--- Strings set on a record in place: its slot names an index here instead of bytes (length 0xffffffff). Cleared with each batch.
+local overflow = {}
+
+local slot_types = { i64 = "int64_t sw__%d;", f64 = "double sw__%d;", bool = "int64_t sw__%d;",
+  time = "int64_t sw__%d;", string = "uint32_t sw__%d, sw__%dl;" }
+
+local function words(schema)
+  return 2 * math.max(1, math.ceil(#schema.fields / 64))
+end
+
+--- The C text of the presence words and slots.
+local function struct_body(schema, string_slot)
+  local out = { ("int32_t sw__p[%d];"):format(words(schema)) }
+  for i, field in ipairs(schema.fields) do
+    local slot = field.type == "string" and string_slot or slot_types[field.type]
+    out[#out + 1] = slot:format(i, i)
+  end
+  return table.concat(out, " ")
+end
+
+local function describe(v)
+  if type(v) == "string" then return ("a string (%q)"):format(#v > 40 and v:sub(1, 40) .. "..." or v) end
+  if type(v) == "number" then return ("a number (%.17g)"):format(v) end
+  if type(v) == "cdata" then return tostring(ffi.typeof(v)) end
+  return v == nil and "nil" or "a " .. type(v)
+end
+
+--- Raised for a value that a field cannot hold.
+local function bad_value(name, expected, v)
+  error(("field '%s': expected %s, got %s"):format(name, expected, describe(v)), 0)
+end
+
+local function no_field(schema, name)
+  local names = {}
+  for _, field in ipairs(schema.fields) do names[#names + 1] = field.name end
+  error(("field '%s' is not in the record (it has %s)"):format(tostring(name), table.concat(names, ", ")), 0)
+end
+
+local env = {
+  ffi = ffi, C = f.C, bit = bit, floor = math.floor, tonumber = tonumber, type = type, pairs = pairs,
+  cast = ffi.cast, copy = ffi.copy, istype = ffi.istype, ffi_string = ffi.string, bytes_p = f.bytes_p,
+  band = bit.band, bor = bit.bor, bnot = bit.bnot, overflow = overflow, bad_value = bad_value, grow = f.grow,
+  int64 = f.int64, uint64 = f.uint64, entry_p = f.entry_p, ENTRY_SIZE = f.ENTRY_SIZE, current = {},
+}
+M.current = env.current -- .keyed: the sw_keyed_instance whose state record is being changed
+
+local function compile(text, name, extra)
+  local chunk = assert(loadstring(text, "=" .. name))
+  return setfenv(chunk, setmetatable(extra or {}, { __index = env }))()
+end
+
+local function bit_of(i)
+  return math.floor((i - 1) / 32), bit.lshift(1, (i - 1) % 32)
+end
+
+--- Text that turns value `v` into what the slot holds, or raises.
+local converters = {
+  f64 = [[if type(v) ~= "number" then
+    if istype(int64, v) or istype(uint64, v) then v = tonumber(v) else bad_value(NAME, "a number (f64)", v) end end]],
+  i64 = [[if type(v) == "number" then
+    if v ~= floor(v) or v >= 9223372036854775808 or v < -9223372036854775808 then bad_value(NAME, "an integer (i64)", v) end
+    elseif not istype(int64, v) then
+      if istype(uint64, v) and v < 9223372036854775808ULL then v = cast(int64, v)
+      else bad_value(NAME, "an integer (i64)", v) end end]],
+  bool = [[if type(v) ~= "boolean" then bad_value(NAME, "true or false (bool)", v) end v = v and 1 or 0]],
+  string = [[if type(v) ~= "string" then bad_value(NAME, "a string", v) end]],
+}
+converters.time = converters.i64:gsub("%(i64%)", "(time in ms)")
+
+local readers = {
+  f64 = "return r.sw__I",
+  i64 = [[local v = r.sw__I local n = tonumber(v)
+    if n < 9007199254740992 and n > -9007199254740992 then return n end return v]],
+  bool = "return r.sw__I ~= 0",
+  time = "return tonumber(r.sw__I)",
+}
+local string_reader = {
+  row = [[local n = r.sw__Il
+    if n == 4294967295 then return overflow[r.sw__I] end
+    return ffi_string(cast(bytes_p, r) + r.sw__I, n)]],
+  state = "local s = r.sw__I return ffi_string(s.bytes, s.len)",
+}
+local string_writer = {
+  row = [[local at = #overflow + 1 overflow[at] = v r.sw__I = at r.sw__Il = 4294967295
+    r.sw__h.flags = 1]],
+  state = [[if C.swffi_keyed_set_string(current.keyed, cast(entry_p, cast(bytes_p, r) - ENTRY_SIZE), I - 1, v, #v) ~= 0 then
+    bad_value(NAME, "memory for a string", v) end]],
+}
+
+local function fill(text, i, field)
+  local word, mask = bit_of(i)
+  return (text:gsub("NAME", function() return ("%q"):format(field.name) end)
+    :gsub("%f[%w]WORD%f[%W]", tostring(word)):gsub("%f[%w]MASK%f[%W]", tostring(mask))
+    :gsub("sw__I", "sw__" .. i):gsub("%f[%w]I %- 1", tostring(i - 1)))
+end
+
+local function make_reader(i, field, where)
+  local body = field.type == "string" and string_reader[where] or readers[field.type]
+  return compile(fill([[return function(r)
+    if band(r.sw__p[WORD], MASK) == 0 then return nil end
+    ]] .. body .. " end", i, field), "record." .. field.name)
+end
+
+local function make_setter(i, field, where)
+  local store = field.type == "string" and string_writer[where] or "r.sw__I = v"
+  return compile(fill([[return function(r, v)
+    if v == nil then r.sw__p[WORD] = band(r.sw__p[WORD], bnot(MASK)) return end
+    ]] .. converters[field.type] .. "\n" .. store .. [[
+    r.sw__p[WORD] = bor(r.sw__p[WORD], MASK) end]], i, field), "record." .. field.name)
+end
+
+local function attach_metatable(schema, ctype, where)
+  local get, set = {}, {}
+  for i, field in ipairs(schema.fields) do
+    get[field.name] = make_reader(i, field, where)
+    set[field.name] = make_setter(i, field, where)
+  end
+  ffi.metatype(ctype, {
+    __index = function(r, k)
+      local read = get[k]
+      if read == nil then return no_field(schema, k) end
+      return read(r)
+    end,
+    __newindex = function(r, k, v)
+      local write = set[k]
+      if write == nil then return no_field(schema, k) end
+      return write(r, v)
+    end,
+  })
+  return get, set
+end
+
+--- A function that writes a table as a record row into a scratch and returns the record. `check` set: unknown fields are looked for
+-- (which keeps the JIT from sinking the table, so the caller does it for a sample of the events).
+local function make_writer(schema, ctype_name)
+  local fixed = f.ROW_SIZE + words(schema) * 4 + 8 * #schema.fields
+  local out = { ([[local ptr = ffi.typeof("%s *") return function(t, S, check)
+    if check then for k in pairs(t) do if not known[k] then no_field(k) end end end
+    local size = %d]]):format(ctype_name, fixed) }
+  for i, field in ipairs(schema.fields) do
+    if field.type == "string" then
+      out[#out + 1] = fill([[do local v = t[NAME] if v ~= nil then ]] .. converters.string
+        .. [[ size = size + #v end end]], i, field)
+    end
+  end
+  out[#out + 1] = ([[local len = band(size + 7, -8)
+    if len > S.cap then grow(S, len) end
+    local data = S.data
+    local r = cast(ptr, data)
+    local off = %d]]):format(fixed)
+  local word = -1
+  for i, field in ipairs(schema.fields) do
+    local w = bit_of(i)
+    if w ~= word then
+      if word >= 0 then out[#out + 1] = ("r.sw__p[%d] = p end"):format(word) end
+      out[#out + 1] = "do local p = 0"
+      word = w
+    end
+    local store = field.type == "string"
+      and [[local n = #v r.sw__I = off r.sw__Il = n copy(data + off, v, n) off = off + n]]
+      or converters[field.type] .. " r.sw__I = v"
+    out[#out + 1] = fill("do local v = t[NAME] if v ~= nil then " .. store .. " p = bor(p, MASK) end end", i, field)
+  end
+  out[#out + 1] = ("r.sw__p[%d] = p end"):format(word)
+  for w = word + 1, words(schema) - 1 do out[#out + 1] = ("r.sw__p[%d] = 0"):format(w) end
+  out[#out + 1] = ([[local h = r.sw__h
+    h.len = len h.body_len = size - %d h.key_len = 0 h.schema = %d h.kind = 0 h.flags = 0
+    return r end]]):format(f.ROW_SIZE, schema.id)
+  local known = {}
+  for _, field in ipairs(schema.fields) do known[field.name] = true end
+  return compile(table.concat(out, "\n"), "record.write",
+    { known = known, no_field = function(k) no_field(schema, k) end })
+end
+
+local by_id, by_text, states_by_text = {}, {}, {}
+
+--- The engine's view of a schema (made by sw.record): id, ctype, view (row -> record), write, get.
+function M.of(schema)
+  local made = by_text[schema.text]
+  if made then return made end
+  local names, types = {}, {}
+  for i, field in ipairs(schema.fields) do names[i], types[i] = field.name, field.type end
+  made = { fields = schema.fields, text = schema.text, id = core.intern_schema(names, types) }
+  local name = "sw_record_" .. made.id
+  ffi.cdef(("typedef struct %s { sw_row sw__h; %s } %s;"):format(name, struct_body(schema, slot_types.string), name))
+  made.ctype = ffi.typeof(name)
+  made.pointer = ffi.typeof(name .. " *")
+  made.get, made.set = attach_metatable(made, made.ctype, "row")
+  made.write = make_writer(made, name)
+  local pointer, cast = made.pointer, ffi.cast
+  made.view = function(row) return cast(pointer, row) end
+  by_text[schema.text], by_id[made.id] = made, made
+  return made
+end
+
+--- The layout of keyed state with this schema: `view` turns an entry's value into a record.
+function M.state_of(schema)
+  local made = states_by_text[schema.text]
+  if made then return made end
+  local row_schema = M.of(schema)
+  made = { fields = schema.fields, text = schema.text, id = row_schema.id, words = words(schema) }
+  local name = "sw_state_" .. made.id
+  ffi.cdef(("typedef struct %s { %s } %s;"):format(name, struct_body(schema, "sw_keyed_string *sw__%d;"), name))
+  made.pointer = ffi.typeof(name .. " *")
+  made.get, made.set = attach_metatable(made, ffi.typeof(name), "state")
+  states_by_text[schema.text] = made
+  return made
+end
+
+function M.by_id(id)
+  return by_id[id]
+end
+
+--- The schema of a record (cdata), or nil when the value is none.
+function M.schema_of(record)
+  if type(record) ~= "cdata" then return nil end
+  local ok, id = pcall(function() return record.sw__h.schema end)
+  return ok and by_id[id] or nil
+end
+
+--- A table with the fields of a record that are not nil.
+function M.to_table(record, schema)
+  schema = schema or M.schema_of(record)
+  local out = {}
+  for _, field in ipairs(schema.fields) do out[field.name] = schema.get[field.name](record) end
+  return out
+end
+
+--- Writes a record whose strings were set in place as a plain row.
+function M.flatten(record, scratch)
+  local schema = M.schema_of(record)
+  local header = record.sw__h
+  local time, stamp = header.time, header.stamp
+  local flat = schema.write(M.to_table(record, schema), scratch)
+  flat.sw__h.time, flat.sw__h.stamp = time, stamp
+  return flat
+end
+
+--- Forgets the strings that were set on records of the batch that is done.
+function M.clear_overflow()
+  if #overflow > 0 then
+    for i = #overflow, 1, -1 do overflow[i] = nil end
+  end
+end
+
+values.record_table = function(v) -- what sw.table and the encoder use
+  local schema = M.schema_of(v)
+  return schema and M.to_table(v, schema)
+end
+
+--- Records over memory of their own: the memory is kept as long as the record is.
+local anchors = setmetatable({}, { __mode = "k" })
+local copy_scratch, copy_anchor = f.scratch()
+M.copy_anchor = copy_anchor
+
+--- What sw.copy does with a record: a record that outlives the call.
+values.record_copy = function(v)
+  local schema = M.schema_of(v)
+  if not schema then return nil end
+  if v.sw__h.flags ~= 0 then v = M.flatten(v, copy_scratch) end
+  local len = v.sw__h.len
+  local memory = ffi.new("uint8_t[?]", len)
+  ffi.copy(memory, v, len)
+  local record = ffi.cast(schema.pointer, memory)
+  anchors[record] = memory
+  return record
+end
+
+return M

@@ -1,0 +1,269 @@
+--- Sets up the tasks of a worker: composes each task's stages into one chain of closures and makes its coroutine.
+--
+--     core.tasks(worker) ──► per task: components in reverse order, each given what it passes events to ──► internal/main.lua
+local f = require("swlua.internal.ffi")
+local errors = require("swlua.internal.errors")
+local graph = require("swlua.internal.graph")
+local main = require("swlua.internal.main")
+local operators = require("swlua.internal.operators")
+local pack = require("swlua.internal.pack")
+local records = require("swlua.internal.records")
+local values = require("swlua.values")
+
+local ffi, C, core = f.ffi, f.C, f.core
+local cast, band, type = ffi.cast, bit.band, type
+
+local M = {}
+
+--- pairs over engine-owned tables is ordered while this is on (internal/order.lua replaces the global).
+M.order = require("swlua.internal.order").state
+
+-- What a component passes its events to ----------------------------------------------------------------------------
+
+--- Turns an event of either shape into a row ready to leave the task.
+local function row_maker(task)
+  local T = task.T
+  local S, anchor = f.scratch()
+  local flat, flat_anchor = f.scratch()
+  task.anchors[#task.anchors + 1] = anchor
+  task.anchors[#task.anchors + 1] = flat_anchor
+  local row_p, head = f.row_p, f.ROW_SIZE
+  return function(event, time)
+    local row
+    if type(event) == "cdata" then
+      row = cast(row_p, event)
+      if row.flags ~= 0 then row = cast(row_p, records.flatten(event, flat)) end
+    else
+      local n = pack.event(S, head, event)
+      local len = band(n + 7, -8)
+      if len > S.cap then f.grow(S, len) end
+      row = cast(row_p, S.data)
+      row.len, row.body_len, row.key_len = len, n - head, 0
+      row.hash, row.schema, row.kind, row.flags = 0, 0, 0, 0
+    end
+    row.time = time
+    row.stamp = T.stamp
+    return row
+  end
+end
+
+--- The cold path of a port: waits for room, or fails the event whose key cannot be one.
+local function port_slow_path(task, x, port, stages, put, key_scratch)
+  local T = task.T
+  return function(rc, row, event, time, extra)
+    if rc == f.FULL then
+      local key, key_len, index = nil, 0, 0
+      if key_scratch then key, key_len = key_scratch.data, extra else index = extra or 0 end
+      rc = stages.wait_for_room(T, port, row, function() return put(row, extra) end, key, key_len, index)
+    end
+    if rc ~= 0 then return x.fail(errors.task_error(T), event, time) end
+  end
+end
+
+local function port_stage(task, x, edge_index, edge)
+  local stages = core.chunk("swlua.internal.stages")()
+  local T = task.T
+  local port = cast(f.port_p, task.ports[edge_index])
+  if x.domain > 0 then core.port_domain(task.pointer, task.ports[edge_index], x.domain) end
+  if edge.grouping == "key" and edge.fn then
+    local S, anchor = f.scratch()
+    task.anchors[#task.anchors + 1] = anchor
+    local function put(row, n) return C.swffi_port_put_key(T, port, row, S.data, n) end
+    local slow = port_slow_path(task, x, port, stages, put, S)
+    return stages.port_by_function(x, port, edge.fn, S, pack.key, task.to_row, slow)
+  end
+  if edge.grouping == "partition" then
+    local _, count = core.edge(task.worker, edge_index)
+    local function put(row, index) return C.swffi_port_put_to(T, port, row, index) end
+    return stages.port_by_partition(x, port, edge.fn, count, task.to_row, port_slow_path(task, x, port, stages, put))
+  end
+  local function put(row) return C.swffi_port_put(T, port, row) end
+  return stages.port(x, port, task.to_row, port_slow_path(task, x, port, stages, put))
+end
+
+--- Copies an event for one of several readers.
+local function copier(task)
+  return function(event)
+    if type(event) == "cdata" then return values.record_copy(event) end
+    return values.copy(event)
+  end
+end
+
+--- Consumers in one function: first those that only encode the event, then those that run user code, of which all but the last get copies.
+local function compose(task, readers, runners)
+  local stages = core.chunk("swlua.internal.stages")()
+  local all = runners[#runners]
+  for i = #runners - 1, 1, -1 do all = stages.fan_out(runners[i], all, copier(task)) end
+  for i = #readers, 1, -1 do all = all and stages.tee(readers[i], all) or readers[i] end
+  return all
+end
+
+--- Where output `name` of component x goes; nil when nobody reads it.
+local function consumers(task, x, name)
+  local readers, runners = {}, {}
+  for i, edge in ipairs(task.edges) do
+    if edge.from == x.index and edge.output == name then
+      if core.edge(task.worker, i - 1) then
+        local consumer = task.by_index[edge.to]
+        local list = consumer.only_encodes and readers or runners
+        list[#list + 1] = consumer.entries[i]
+      else
+        readers[#readers + 1] = port_stage(task, x, i - 1, edge)
+      end
+    end
+  end
+  if #readers + #runners == 0 then return nil end
+  return compose(task, readers, runners)
+end
+
+-- One component of a task --------------------------------------------------------------------------------------------
+
+--- Checks what user code emits, or writes it as a record.
+local function encoder(task, component, verb)
+  local function refuse(event)
+    error(("%s %s: an event is a table"):format(verb, event == nil and "nil" or "a " .. type(event)), 0)
+  end
+  if component.schema and component.op ~= "filter" then
+    local schema = records.of(component.schema)
+    local S, anchor = f.scratch()
+    task.anchors[#task.anchors + 1] = anchor
+    local write, pointer, strict, seen = schema.write, schema.pointer, task.options.strict, 0
+    local istype = ffi.istype
+    return function(event)
+      if type(event) == "table" then
+        seen = seen + 1
+        return write(event, S, strict or seen < 1024 or seen % 64 == 0)
+      end
+      if type(event) == "cdata" then
+        if istype(pointer, event) then return event end
+        local other = records.schema_of(event)
+        if other then return write(records.to_table(event, other), S, true) end
+      end
+      return refuse(event)
+    end
+  end
+  return function(event)
+    if type(event) ~= "table" and not (type(event) == "cdata" and records.schema_of(event)) then return refuse(event) end
+    return event
+  end
+end
+
+--- After emit the table is the engine's. In strict mode the emitter gets a private copy made, and changes are found at the call's end.
+local function strict_encoder(encode, x)
+  return function(event)
+    local encoded = encode(event)
+    if encoded ~= event or type(event) ~= "table" then return encoded end
+    x.emitted[#x.emitted + 1] = { event, values.str(event) }
+    return values.copy(event)
+  end
+end
+
+local function check_unchanged(x)
+  for i = #x.emitted, 1, -1 do
+    local event, was = x.emitted[i][1], x.emitted[i][2]
+    x.emitted[i] = nil
+    if values.str(event) ~= was then error("an event was changed after it was emitted", 0) end
+  end
+end
+
+local function set_aside_function(task, x)
+  return function(letter, time)
+    if x.letters == nil then x.letters = consumers(task, x, "dead_letters") or false end
+    if x.letters then return x.letters(letter, time) end
+    local ok, row = pcall(task.to_row, letter, time)
+    if not ok then
+      letter.event = values.show(letter.event)
+      row = task.to_row(letter, time)
+    end
+    core.dead_letter(task.pointer, row)
+  end
+end
+
+local function context(task, desc)
+  local component = task.job.components[desc.index + 1]
+  local x = {
+    index = desc.index, at = desc.index + 1, component = component, name = component.name, number = task.number,
+    job = task.job.name, task = task.T, task_pointer = task.pointer, instance = cast(f.instance_p, desc.instance),
+    policy = component.options.on_error or task.job.settings.on_error, trace = errors.trace,
+    current = records.current, order = M.order, strict = task.options.strict, entries = {}, row_entries = {},
+    domain = 0, emitted = {}, has_ttl = component.options.ttl_ms ~= nil,
+    fn = component.fn or (component.operator and component.operator.apply)
+      or (component.connector and component.connector.fn),
+    about = { id = task.number, count = task.count, job = task.job.name, component = component.name, restored = false },
+  }
+  if component.behind_dead_letters and x.policy == "dead-letter" then x.policy = "skip" end
+  x.set_aside = set_aside_function(task, x)
+  x.fail = errors.handler(x)
+  x.fail_text = function(event, time) return x.fail(errors.task_error(task.T), event, time) end
+  x.encoder = function(verb)
+    local encode = encoder(task, component, verb)
+    if not x.strict then return encode end
+    return strict_encoder(encode, x)
+  end
+  x.check_unchanged = function() return check_unchanged(x) end
+  x.consumers = function(name) return consumers(task, x, name) end
+  return x
+end
+
+--- The watermark domain of a component: its own for event_time, else that of what it reads.
+local function set_domain(task, x)
+  if x.component.op == "event_time" then
+    task.domains = task.domains + 1
+    if task.domains > 7 then error("more than 7 event_time components in one task", 0) end
+    x.domain = task.domains
+    return
+  end
+  for _, edge in ipairs(task.edges) do
+    local upstream = task.by_index[edge.from]
+    if edge.to == x.index and upstream then x.domain = math.max(x.domain, upstream.domain) end
+  end
+end
+
+--- Marks the components that read dead_letters(), directly or not: they skip.
+local function mark_behind_dead_letters(job)
+  for _, component in ipairs(job.components) do
+    for _, input in ipairs(component.inputs or {}) do
+      if input.from == 0 or job.components[input.from].behind_dead_letters then component.behind_dead_letters = true end
+    end
+  end
+end
+
+-- Tasks ------------------------------------------------------------------------------------------------------------
+
+local function make_task(worker, job, edges, desc, options)
+  local task = {
+    worker = worker, job = job, edges = edges, options = options, pointer = desc.task, T = cast(f.task_p, desc.task),
+    number = desc.number, count = desc.count, ports = desc.ports, inputs = desc.inputs, by_index = {}, order = {},
+    anchors = {}, domains = 0,
+  }
+  main.prepare(task)
+  task.to_row = row_maker(task)
+  for i, part in ipairs(desc.components) do
+    local x = context(task, part)
+    task.order[i], task.by_index[part.index] = x, x
+    set_domain(task, x)
+  end
+  task.head = task.order[1]
+  for i = #task.order, 1, -1 do operators.build(task, task.order[i]) end
+  return task
+end
+
+--- Makes the coroutines of all tasks of a worker and calls their setup_instance.
+---@param worker userdata
+---@param job swlua.Job
+---@param options { strict: boolean }
+---@return table tasks to be kept alive while the worker runs
+function M.start(worker, job, options)
+  local edges = graph.edges(job)
+  local tasks = {}
+  mark_behind_dead_letters(job)
+  for i, desc in ipairs(core.tasks(worker)) do
+    local task = make_task(worker, job, edges, desc, options)
+    task.coroutine = coroutine.create(main.body(task))
+    core.set_coroutine(task.pointer, task.coroutine)
+    tasks[i] = task
+  end
+  return tasks
+end
+
+return M

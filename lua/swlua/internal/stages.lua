@@ -1,0 +1,373 @@
+--- The stages of a task: one closure per component and edge, composed when the task is set up, called once per event.
+--
+--     input loop ──► stage ──► stage ──► port | sink          a stage is f(event, time)
+--
+-- This module is loaded afresh for every stage (core.chunk), so each has prototypes, and so JIT traces, of its own: a
+-- prototype shared by several components would make their traces guard against each other.
+-- Rules here: no table or closure per event; user code runs under xpcall; a component's error never reaches the one before it.
+--
+-- The context `x` of a component (made by internal/runtime.lua):
+--   task, instance  cdata        at           component index + 1, for the watchdog
+--   fail(err, event, time)       counts, skips, sets aside, or fails the job
+--   trace           message handler for xpcall
+local f = require("swlua.internal.ffi")
+local ffi, C = f.ffi, f.C
+local cast, type, xpcall, pcall, tonumber = ffi.cast, type, xpcall, pcall, tonumber
+local row_p, bytes_p = f.row_p, f.bytes_p
+local FULL, WAIT_ROOM = f.FULL, f.WAIT_ROOM
+local yield = coroutine.yield
+
+local M = {}
+
+--- An event given to two consumers: the first gets a copy.
+function M.fan_out(first, second, copy)
+  return function(event, time)
+    first(copy(event), time)
+    return second(event, time)
+  end
+end
+
+--- The same where the first consumer only encodes the event.
+function M.tee(first, second)
+  return function(event, time)
+    first(event, time)
+    return second(event, time)
+  end
+end
+
+--- Where nobody reads.
+function M.unread(x)
+  local instance = x.instance
+  return function() instance.unread = instance.unread + 1 end
+end
+
+--- map. `encode` turns what the function returned into the event to pass on (checks it, or writes a record).
+function M.map(x, fn, encode, pass)
+  local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local function call(event)
+    return encode(fn(event))
+  end
+  return function(event, time)
+    instance.n_in = instance.n_in + 1
+    task.calls = task.calls + 1
+    task.at = at
+    local ok, result = xpcall(call, trace, event)
+    task.at = 0
+    if not ok then return fail(result, event, time) end
+    instance.n_out = instance.n_out + 1
+    return pass(result, time)
+  end
+end
+
+function M.filter(x, fn, pass)
+  local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  return function(event, time)
+    instance.n_in = instance.n_in + 1
+    task.calls = task.calls + 1
+    task.at = at
+    local ok, keep = xpcall(fn, trace, event)
+    task.at = 0
+    if not ok then return fail(keep, event, time) end
+    if keep then
+      instance.n_out = instance.n_out + 1
+      return pass(event, time)
+    end
+  end
+end
+
+--- What user code emits with: `state.time` is the time of the event at work.
+function M.emitter(x, state, encode, pass)
+  local task, instance, at = x.task, x.instance, x.at
+  return function(event, time)
+    local encoded = encode(event)
+    instance.n_out = instance.n_out + 1
+    pass(encoded, time or state.time)
+    task.at = at
+  end
+end
+
+function M.flat_map(x, fn, state, emit)
+  local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  return function(event, time)
+    instance.n_in = instance.n_in + 1
+    task.calls = task.calls + 1
+    task.at = at
+    state.time = time
+    local ok, err = xpcall(fn, trace, event, emit)
+    task.at = 0
+    if not ok then return fail(err, event, time) end
+  end
+end
+
+--- apply of an operator without keyed state.
+function M.apply(x, fn, self, state, out)
+  local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local call = self and function(event) return fn(self, event, out) end or function(event) return fn(event, out) end
+  return function(event, time)
+    instance.n_in = instance.n_in + 1
+    task.calls = task.calls + 1
+    task.at = at
+    state.time = time
+    local ok, err = xpcall(call, trace, event)
+    task.at = 0
+    if not ok then return fail(err, event, time) end
+  end
+end
+
+--- apply of an operator with a state record. Called with the entry of the event's key.
+function M.apply_record_state(x, fn, self, state, out, keyed, layout, after)
+  local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local current, pointer, entry_size = x.current, layout.pointer, f.ENTRY_SIZE
+  local call = self and function(event, record) return fn(self, event, out, record) end
+    or function(event, record) return fn(event, out, record) end
+  local is_small, has_ttl = layout.words == 2, x.has_ttl
+  return function(event, time, entry)
+    instance.n_in = instance.n_in + 1
+    task.calls = task.calls + 1
+    task.at = at
+    state.time = time
+    current.keyed = keyed
+    local record = cast(pointer, cast(bytes_p, entry) + entry_size)
+    local ok, err = xpcall(call, trace, event, record)
+    task.at = 0
+    if has_ttl then entry.changed_ms = x.ttl_now(time) end
+    if not ok then fail(err, event, time) end
+    if not is_small or (record.sw__p[0] == 0 and record.sw__p[1] == 0) then after(entry, record) end
+  end
+end
+
+--- apply of an operator with a state table.
+function M.apply_table_state(x, fn, self, state, out, tables)
+  local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local call = self and function(event, t) return fn(self, event, out, t) end
+    or function(event, t) return fn(event, out, t) end
+  local take, give_back, has_ttl, order = tables.take, tables.give_back, x.has_ttl, x.order
+  return function(event, time, entry)
+    instance.n_in = instance.n_in + 1
+    task.calls = task.calls + 1
+    task.at = at
+    state.time = time
+    local t = take(entry)
+    local was_ordered = order.on
+    order.on = true
+    local ok, err = xpcall(call, trace, event, t)
+    order.on = was_ordered
+    task.at = 0
+    if has_ttl then entry.changed_ms = x.ttl_now(time) end
+    if not ok then fail(err, event, time) end
+    return give_back(entry, t)
+  end
+end
+
+--- A fused keyed edge by fields: finds the entry of the event's key, then goes on. A record's key is read in C.
+function M.keyed_by_fields(x, keyed, to_row, pass)
+  local task, fail_text = x.task, x.fail_text
+  return function(event, time)
+    local entry = C.swffi_keyed_fields(task, keyed, to_row(event, time))
+    if entry == nil then return fail_text(event, time) end
+    return pass(event, time, entry)
+  end
+end
+
+--- The same in Lua, without encoding the event: `put_key_of` writes its key into the scratch.
+function M.keyed_by_values(x, keyed, put_key_of, scratch, pass)
+  local fail = x.fail
+  return function(event, time)
+    local n, problem = put_key_of(event, scratch)
+    if n == nil then return fail(problem, event, time) end
+    return pass(event, time, C.swffi_keyed_bytes(keyed, scratch.data, n))
+  end
+end
+
+--- The same by a function.
+function M.keyed_by_function(x, keyed, fn, scratch, put_key, pass)
+  local task, at, fail, trace = x.task, x.at, x.fail, x.trace
+  return function(event, time)
+    task.calls = task.calls + 1
+    task.at = at
+    local ok, key = xpcall(fn, trace, event)
+    task.at = 0
+    if not ok then return fail(key, event, time) end
+    local n = put_key(scratch, 0, key)
+    if n == nil then return fail(("the key function returned a %s, which is no key"):format(type(key)), event, time) end
+    local entry = C.swffi_keyed_bytes(keyed, scratch.data, n)
+    return pass(event, time, entry)
+  end
+end
+
+--- Comes by a channel: the row carries its key.
+function M.keyed_by_row(keyed, pass)
+  return function(row, event, time)
+    return pass(event, time, C.swffi_keyed_row(keyed, row))
+  end
+end
+
+--- Sends a row that did not fit once there is room. Where the coroutine cannot yield (inside a callback of gsub or sort) the channel
+-- takes it over its bound, up to a limit.
+function M.wait_for_room(task, port, row, put, key, key_len, index)
+  while true do
+    local ok = pcall(yield, WAIT_ROOM)
+    if not ok then
+      if C.swffi_port_put_over(task, port, row, key, key_len, index) ~= 0 then
+        error("too many events emitted from inside a callback that cannot wait for a full channel", 0)
+      end
+      return 0
+    end
+    local rc = put()
+    if rc ~= FULL then return rc end
+  end
+end
+
+--- Leaves the task: forward, shuffle, broadcast, global, key by fields.
+function M.port(x, port, to_row, slow)
+  local task, fail = x.task, x.fail
+  return function(event, time)
+    local ok, row = pcall(to_row, event, time)
+    if not ok then return fail(row, event, time) end
+    local rc = C.swffi_port_put(task, port, row)
+    if rc ~= 0 then return slow(rc, row, event, time) end
+  end
+end
+
+--- Leaves the task with a key made by a function of the user.
+function M.port_by_function(x, port, fn, scratch, put_key, to_row, slow)
+  local task, at, fail, trace = x.task, x.at, x.fail, x.trace
+  return function(event, time)
+    task.calls = task.calls + 1
+    task.at = at
+    local ok, key = xpcall(fn, trace, event)
+    task.at = 0
+    if not ok then return fail(key, event, time) end
+    local n = put_key(scratch, 0, key)
+    if n == nil then return fail(("the key function returned a %s, which is no key"):format(type(key)), event, time) end
+    local encoded, row = pcall(to_row, event, time)
+    if not encoded then return fail(row, event, time) end
+    local rc = C.swffi_port_put_key(task, port, row, scratch.data, n)
+    if rc ~= 0 then return slow(rc, row, event, time, n) end
+  end
+end
+
+--- Leaves the task to the instance that a function of the user chooses.
+function M.port_by_partition(x, port, fn, count, to_row, slow)
+  local task, at, fail, trace = x.task, x.at, x.fail, x.trace
+  return function(event, time)
+    task.calls = task.calls + 1
+    task.at = at
+    local ok, index = xpcall(fn, trace, event, count)
+    task.at = 0
+    if not ok then return fail(index, event, time) end
+    if type(index) ~= "number" or index < 0 or index >= count or index % 1 ~= 0 then
+      return fail(("the partition function returned %s, not an instance from 0 to %d"):format(tostring(index),
+        count - 1), event, time)
+    end
+    local encoded, row = pcall(to_row, event, time)
+    if not encoded then return fail(row, event, time) end
+    local rc = C.swffi_port_put_to(task, port, row, index)
+    if rc ~= 0 then return slow(rc, row, event, time, index) end
+  end
+end
+
+--- A sink in C.
+function M.sink(x, sink, to_row, slow)
+  local task, instance, fail = x.task, x.instance, x.fail
+  return function(event, time)
+    instance.n_in = instance.n_in + 1
+    local ok, row = pcall(to_row, event, time)
+    if not ok then return fail(row, event, time) end
+    local rc = C.swffi_sink_write(task, sink, row)
+    if rc ~= 0 then return slow(rc, event, time) end
+  end
+end
+
+--- A sink in Lua.
+function M.custom_sink(x, fn, self)
+  local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local function call(event) return fn(self, event) end
+  return function(event, time)
+    instance.n_in = instance.n_in + 1
+    task.calls = task.calls + 1
+    task.at = at
+    local ok, err = xpcall(call, trace, event)
+    task.at = 0
+    if not ok then return fail(err, event, time) end
+  end
+end
+
+--- Reads a batch of one input. `handle(row, event, time)` gets events; tables were decoded into `events` before.
+function M.input_loop(task, handle, view_of, on_watermark, on_control)
+  return function(batch, input, events)
+    local p = cast(bytes_p, batch.data)
+    for i = 1, batch.count do
+      local row = cast(row_p, p)
+      local len = row.len
+      if row.kind ~= 0 then
+        on_control(row, input)
+      else
+        if row.wm > input.wm then on_watermark(row.wm, input) end
+        task.stamp = row.stamp
+        local schema = row.schema
+        if schema == 0 then
+          handle(row, events[i], tonumber(row.time))
+        else
+          handle(row, view_of[schema](row), tonumber(row.time))
+        end
+      end
+      p = p + len
+    end
+  end
+end
+
+--- Reads the batch of a source in C: all rows of one shape.
+function M.source_loop(x, view, on_watermark, on_malformed, pass)
+  local task, instance = x.task, x.instance
+  return function(batch, events)
+    local p = cast(bytes_p, batch.data)
+    for i = 1, batch.count do
+      local row = cast(row_p, p)
+      local len = row.len
+      if row.wm > task.wm[0] then on_watermark(row.wm) end
+      task.stamp = row.stamp
+      if row.kind ~= 0 then
+        on_malformed(events[i], tonumber(row.time))
+      else
+        instance.n_out = instance.n_out + 1
+        pass(view and view(row) or events[i], tonumber(row.time))
+      end
+      p = p + len
+    end
+  end
+end
+
+--- Makes up to `limit` events of a generator. Returns true when it has ended.
+function M.generator_loop(x, fn, position, encode, time_of, saw_time, pass)
+  local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local about = x.about
+  local function call(i)
+    local event, time = fn(i, about)
+    return encode(event), time
+  end
+  return function(limit)
+    local i, step, last = position.next, position.step, position.last
+    local stop = i + step * (limit - 1)
+    if stop > last then stop = last end
+    while i <= stop do
+      task.calls = task.calls + 1
+      task.at = at
+      position.next = i + step
+      local ok, event, time = xpcall(call, trace, i)
+      task.at = 0
+      if not ok then
+        fail(event, nil, tonumber(task.now_ms))
+      else
+        time = time_of(event, time)
+        instance.n_out = instance.n_out + 1
+        pass(event, time)
+        saw_time(time)
+      end
+      i = i + step
+    end
+    return i > last
+  end
+end
+
+return M
