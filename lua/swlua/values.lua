@@ -6,7 +6,7 @@ local ffi = require("ffi")
 ---@class swlua.values
 local M = {}
 
---- Keeps a record beyond its call. Set by the engine.
+--- Keeps a record beyond its call; nil for cdata that is none. Set by the engine.
 ---@type (fun(record: ffi.cdata*): any)?
 M.record_copy = nil
 
@@ -39,11 +39,13 @@ end
 
 -- Copies --------------------------------------------------------------------------------------------------------
 
-local function deep_copy(value)
+-- Records inside a table are views as well, and are copied by the same function as one at the top.
+local function deep_copy(value, copy_record)
+  if type(value) == "cdata" then return copy_record and copy_record(value) or value end
   if type(value) ~= "table" then return value end
   local copy = {}
   for k, v in pairs(value) do
-    copy[k] = deep_copy(v)
+    copy[k] = deep_copy(v, copy_record)
   end
   return setmetatable(copy, getmetatable(value))
 end
@@ -55,8 +57,7 @@ end
 ---@param event T
 ---@return T
 function M.copy(event)
-  if type(event) == "cdata" and M.record_copy ~= nil then return M.record_copy(event) end
-  return deep_copy(event)
+  return deep_copy(event, M.record_copy)
 end
 
 --- A table of an event, of its own: what is changed in it does not change the event.
@@ -65,8 +66,7 @@ end
 ---@param event table|ffi.cdata*
 ---@return table
 function M.table(event)
-  if type(event) == "cdata" and M.record_table ~= nil then return M.record_table(event) or event end
-  return deep_copy(event)
+  return deep_copy(event, M.record_table)
 end
 
 -- Order ---------------------------------------------------------------------------------------------------------

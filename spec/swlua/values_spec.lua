@@ -66,6 +66,20 @@ describe("sw.copy and sw.table of a record", function()
   end)
 end)
 
+describe("sw.copy of 64-bit integers", function()
+  after_each(function()
+    values.record_copy = nil
+  end)
+
+  it("gives them back, in tables too", function()
+    values.record_copy = function()
+      return nil
+    end
+    assert.equal(5LL, sw.copy(5LL))
+    assert.equal(5LL, sw.copy({ n = 5LL }).n)
+  end)
+end)
+
 describe("sw.pairs", function()
   it("goes 1..#t, then other numbers, then strings bytewise", function()
     assert.equal("1=x 2=y -3=m 0.5=h 10=t B=1 a=2 b=3", listed({
