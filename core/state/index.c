@@ -4,15 +4,25 @@
 
 #include "base/alloc.h"
 
-#define SEGMENT_SLOTS_FIRST 16u   /* of a new index: small stores stay small */
-#define SEGMENT_SLOTS_SPLIT 1024u /* a full segment of this size splits instead of growing */
-#define DIR_SLACK 4u              /* places in the directory per segment, at most twice this */
+#define SEGMENT_ALIGN _Alignof(sw_index_segment)
+#define SEGMENT_SLOTS_FIRST 16u  /* of a new index: small stores stay small */
+#define SEGMENT_SLOTS_SPLIT 512u /* a full segment of this size splits instead of growing */
+#define DIR_SLACK 4u             /* places in the directory per segment, at most twice this */
 
 static sw_index_segment *segment_new(uint64_t slots, uint64_t depth)
 {
-    sw_index_segment *segment = sw_calloc(1, sizeof(*segment) + slots * sizeof(sw_index_slot));
-    if (segment != NULL) segment->depth = depth;
+    void *block = sw_calloc(1, SEGMENT_ALIGN - 1 + sizeof(sw_index_segment) + slots * sizeof(sw_index_slot));
+    if (block == NULL) return NULL;
+    uintptr_t address = ((uintptr_t)block + SEGMENT_ALIGN - 1) & ~(uintptr_t)(SEGMENT_ALIGN - 1);
+    sw_index_segment *segment = (sw_index_segment *)address;
+    segment->depth = depth;
+    segment->block = block;
     return segment;
+}
+
+static void segment_free(sw_index_segment *segment)
+{
+    if (segment != NULL) sw_free(segment->block);
 }
 
 /* There is a free slot. */
@@ -50,7 +60,7 @@ void sw_index_deinit(sw_index *index)
     for (uint64_t i = 0; i < (uint64_t)1 << index->depth;) {
         sw_index_segment *segment = index->dir[i].segment;
         i += (uint64_t)1 << (index->depth - segment->depth);
-        sw_free(segment);
+        segment_free(segment);
     }
     sw_free(index->dir);
 }
@@ -65,7 +75,7 @@ static int segment_grow(sw_index *index, uint64_t hash)
     }
     dir_set(index, hash, new);
     index->slots += old.mask + 1;
-    sw_free(old.segment);
+    segment_free(old.segment);
     return SW_OK;
 }
 
@@ -106,8 +116,8 @@ static int segment_split(sw_index *index, uint64_t hash)
         half[side].segment = segment_new(half[side].mask + 1, depth + 1);
     }
     if (half[0].segment == NULL || half[1].segment == NULL) {
-        sw_free(half[0].segment);
-        sw_free(half[1].segment);
+        segment_free(half[0].segment);
+        segment_free(half[1].segment);
         return SW_ENOMEM;
     }
     for (uint64_t i = 0; i <= old.mask; i++) {
@@ -121,7 +131,7 @@ static int segment_split(sw_index *index, uint64_t hash)
     dir_set(index, hash | bit, half[1]);
     index->segments++;
     index->slots += half[0].mask + half[1].mask + 1 - old.mask;
-    sw_free(old.segment);
+    segment_free(old.segment);
     return SW_OK;
 }
 

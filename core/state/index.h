@@ -1,13 +1,16 @@
 /* index.h -- the index of a keyed store: from the hash of a key to its entry, growing by small pieces.
  *
- *     directory, 2^depth              segments of 16 to 1,024 slots (linear probing)
- *     [ top bits of the hash ] -----> [ hash | entry ][ hash | entry ] ...
+ *     directory, 2^depth              segments of 16 to 512 slots, in groups of 4 (a cache line)
+ *     [ top bits of the hash ] -----> [ hash entry | hash entry | hash entry | hash entry ] ...
  *            two or more may name one segment
  *
  * Extendible hashing (Fagin, Nievergelt, Pippenger, Strong 1979): a full segment splits in two by the next bit of the
- * hash, and only that segment is moved, so the longest pause of growth is moving 717 slots and not the whole index
- * (and doubling the directory, 16 bytes for each thousand keys or so). Inside a segment: linear probing at a load of at
- * most 0.7, and removal by shifting back (Knuth, The Art of Computer Programming 3, 6.4, algorithm R), so there are no tombstones.
+ * hash, and only that segment is moved, so the longest pause of growth is moving 358 slots and not the whole index
+ * (and doubling the directory, 16 bytes for each 250 keys or so).
+ *
+ * Inside a segment: linear probing at a load of at most 0.7, from the first slot of a group, and removal by shifting back
+ * (Knuth, The Art of Computer Programming 3, 6.4, algorithm R), so there are no tombstones. A lookup compares the four hashes of
+ * a group without a branch: branching slot by slot is mispredicted one time in three, and each miss waits for memory.
  *
  * The directory goes by the top bits and a segment by bits 7 and up, because the lowest 7 bits choose the key
  * group: the keys of one instance have few values there.
@@ -23,6 +26,7 @@
 #include "state/keyed.h"
 
 #define SW_INDEX_HOME_SHIFT 7
+#define SW_INDEX_GROUP 4 /* slots */
 
 typedef struct sw_index_slot {
     uint64_t hash;   /* of the entry's key */
@@ -30,9 +34,10 @@ typedef struct sw_index_slot {
 } sw_index_slot;
 
 typedef struct sw_index_segment {
-    uint64_t count;        /* slots in use */
-    uint64_t depth;        /* top bits of the hash that all its entries share; 64 bits, so that no slot straddles a line */
-    sw_index_slot slots[]; /* a power of two of them */
+    uint64_t count;                     /* slots in use */
+    uint64_t depth;                     /* top bits of the hash that all its entries share */
+    void *block;                        /* owned: the memory in which this lies aligned */
+    _Alignas(64) sw_index_slot slots[]; /* a power of two of them; of a group those in use come first */
 } sw_index_segment;
 
 typedef struct sw_index_ref {
@@ -70,9 +75,16 @@ static inline sw_index_ref *sw_index_at(const sw_index *index, uint64_t hash)
 {
     return &index->dir[(hash >> 1) >> index->shift]; /* Two shifts, since depth 0 would need one by 64. */
 }
+/* The first slot to look at; to be masked. */
 static inline uint64_t sw_index_home(uint64_t hash)
 {
-    return hash >> SW_INDEX_HOME_SHIFT;
+    return (hash >> SW_INDEX_HOME_SHIFT) & ~(uint64_t)(SW_INDEX_GROUP - 1);
+}
+/* Bit i is set when slot i of the group has this hash (or is free, for hash 0). */
+static inline unsigned sw_index_match(const sw_index_slot *group, uint64_t hash)
+{
+    return (unsigned)(group[0].hash == hash) | (unsigned)(group[1].hash == hash) << 1 |
+           (unsigned)(group[2].hash == hash) << 2 | (unsigned)(group[3].hash == hash) << 3;
 }
 
 #endif

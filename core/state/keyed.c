@@ -9,7 +9,7 @@
 #include "state/row.h"
 #include "state/slab.h"
 
-#define PREFETCH_PROBES 4 /* slots looked at: one cache line, in which nearly every key is found */
+#define PREFETCH_COUNT_MIN 8192 /* entries: fewer are in the cache anyway, and asking for them costs 6 ns a key */
 
 struct sw_keyed {
     sw_index index;          /* of all entries */
@@ -112,13 +112,14 @@ static inline int keys_equal(const uint8_t *a, const uint8_t *b, uint32_t len)
 static inline sw_entry *find(const sw_keyed *keyed, uint64_t hash, const uint8_t *key, uint32_t key_len)
 {
     const sw_index_ref *ref = sw_index_at(&keyed->index, hash);
-    for (uint64_t i = sw_index_home(hash);; i++) {
-        const sw_index_slot *slot = &ref->segment->slots[i & ref->mask];
-        if (slot->entry == NULL) return NULL;
-        if (slot->hash == hash && slot->entry->key_len == key_len &&
-            keys_equal(sw_entry_key(keyed, slot->entry), key, key_len)) {
-            return slot->entry;
+    for (uint64_t i = sw_index_home(hash);; i += SW_INDEX_GROUP) {
+        const sw_index_slot *group = &ref->segment->slots[i & ref->mask];
+        for (unsigned match = sw_index_match(group, hash); match != 0; match &= match - 1) {
+            sw_entry *entry = group[__builtin_ctz(match)].entry;
+            if (entry == NULL) return NULL;
+            if (entry->key_len == key_len && keys_equal(sw_entry_key(keyed, entry), key, key_len)) return entry;
         }
+        if (group[SW_INDEX_GROUP - 1].entry == NULL) return NULL;
     }
 }
 
@@ -162,20 +163,19 @@ void sw_keyed_remove(sw_keyed *keyed, sw_entry *entry)
 
 void sw_keyed_prefetch(const sw_keyed *keyed, const uint64_t *hashes, uint32_t count)
 {
+    if (keyed->count < PREFETCH_COUNT_MIN) return;
     for (uint32_t n = 0; n < count; n++) {
         const sw_index_ref *ref = sw_index_at(&keyed->index, hashes[n]);
         __builtin_prefetch(&ref->segment->slots[sw_index_home(hashes[n]) & ref->mask]);
     }
     for (uint32_t n = 0; n < count; n++) {
         const sw_index_ref *ref = sw_index_at(&keyed->index, hashes[n]);
-        uint64_t home = sw_index_home(hashes[n]);
-        for (uint64_t i = home; i < home + PREFETCH_PROBES; i++) {
-            const sw_index_slot *slot = &ref->segment->slots[i & ref->mask];
-            if (slot->hash != hashes[n] || slot->entry == NULL) continue;
-            __builtin_prefetch(slot->entry, 1);
-            __builtin_prefetch(sw_entry_key(keyed, slot->entry), 1);
-            break;
-        }
+        const sw_index_slot *group = &ref->segment->slots[sw_index_home(hashes[n]) & ref->mask];
+        unsigned match = sw_index_match(group, hashes[n]);
+        if (match == 0) continue; /* New, or one of the few that did not fit into their group. */
+        const sw_entry *entry = group[__builtin_ctz(match)].entry;
+        __builtin_prefetch(entry, 1);
+        __builtin_prefetch(entry != NULL ? sw_entry_key(keyed, entry) : NULL, 1);
     }
 }
 
