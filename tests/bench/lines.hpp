@@ -38,14 +38,14 @@ class line_reader {
         for (;;) {
             auto *end = static_cast<char *>(memchr(buffer_ + start_, '\n', filled_ - start_));
             if (end != nullptr) {
-                line = {buffer_ + start_, static_cast<size_t>(end - buffer_) - start_};
+                line = { buffer_ + start_, static_cast<size_t>(end - buffer_) - start_ };
                 start_ = static_cast<size_t>(end - buffer_) + 1;
                 return true;
             }
             if (!fill()) break;
         }
         if (start_ == filled_) return false;
-        line = {buffer_ + start_, filled_ - start_}; /* The last line lacks its newline. */
+        line = { buffer_ + start_, filled_ - start_ }; /* The last line lacks its newline. */
         start_ = filled_;
         return true;
     }
@@ -54,7 +54,8 @@ class line_reader {
     simdjson::padded_string_view padded(std::string_view line) const
     {
         size_t at = static_cast<size_t>(line.data() - buffer_);
-        return simdjson::padded_string_view(line.data(), line.size(), size_ + simdjson::SIMDJSON_PADDING - at);
+        return simdjson::padded_string_view(line.data(), line.size(),
+                                            size_ + simdjson::SIMDJSON_PADDING - at);
     }
 
   private:

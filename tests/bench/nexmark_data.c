@@ -29,23 +29,23 @@ enum {
 };
 static const int64_t BASE_MS = 1436918400000; /* 2015-07-15T00:00:00Z */
 
-static const char *const FIRST_NAMES[] = {"Peter", "Paul",  "Luke",  "John",   "Saul",  "Vicky",
-                                          "Kate",  "Julie", "Sarah", "Deiter", "Walter"};
-static const char *const LAST_NAMES[] = {"Shultz", "Abrams", "Spencer", "White", "Bartels",
-                                         "Walton", "Smith",  "Jones",   "Noris"};
-static const char *const CITIES[] = {"Phoenix", "Los Angeles", "San Francisco", "Boise", "Portland",
-                                     "Bend",    "Redmond",     "Seattle",       "Kent",  "Cheyenne"};
-static const char *const STATES[] = {"AZ", "CA", "ID", "OR", "WA", "WY"};
-static const char *const HOT_CHANNELS[] = {"Google", "Facebook", "Baidu", "Apple"};
+static const char *const FIRST_NAMES[] = { "Peter", "Paul",  "Luke",  "John",   "Saul",  "Vicky",
+                                           "Kate",  "Julie", "Sarah", "Deiter", "Walter" };
+static const char *const LAST_NAMES[] = { "Shultz", "Abrams", "Spencer", "White", "Bartels",
+                                          "Walton", "Smith",  "Jones",   "Noris" };
+static const char *const CITIES[] = { "Phoenix", "Los Angeles", "San Francisco", "Boise", "Portland",
+                                      "Bend",    "Redmond",     "Seattle",       "Kent",  "Cheyenne" };
+static const char *const STATES[] = { "AZ", "CA", "ID", "OR", "WA", "WY" };
+static const char *const HOT_CHANNELS[] = { "Google", "Facebook", "Baidu", "Apple" };
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define PICK(array) ((array)[below(COUNT_OF(array))])
 
-static uint64_t rng_state;                         /* splitmix64 */
-static int64_t rate_per_s;                         /* events a second of event time */
-static char channel_url[CHANNELS][URL_BYTES];      /* fixed for the whole stream */
+static uint64_t rng_state;                    /* splitmix64 */
+static int64_t rate_per_s;                    /* events a second of event time */
+static char channel_url[CHANNELS][URL_BYTES]; /* fixed for the whole stream */
 static char hot_url[COUNT_OF(HOT_CHANNELS)][URL_BYTES];
-static char buffer[BUFFER_BYTES];                  /* output not yet written */
-static size_t used;                                /* bytes in buffer */
+static char buffer[BUFFER_BYTES]; /* output not yet written */
+static size_t used;               /* bytes in buffer */
 
 static uint64_t next_random(void)
 {
@@ -119,7 +119,8 @@ static void make_urls(void)
         random_url(channel_url[i]);
         size_t size = strlen(channel_url[i]);
         if (below(10) > 0)
-            snprintf(channel_url[i] + size, URL_BYTES - size, "&channel_id=%lld", (long long)below(INT32_MAX));
+            snprintf(channel_url[i] + size, URL_BYTES - size, "&channel_id=%lld",
+                     (long long)below(INT32_MAX));
     }
 }
 
@@ -135,7 +136,10 @@ static void put_extra(int64_t size, int64_t average)
     put_text("\"}\n");
 }
 
-static int64_t time_ms(int64_t n) { return BASE_MS + n * 1000 / rate_per_s; }
+static int64_t time_ms(int64_t n)
+{
+    return BASE_MS + n * 1000 / rate_per_s;
+}
 
 static int64_t random_price(void)
 {
@@ -143,7 +147,10 @@ static int64_t random_price(void)
     return llround(100 * pow(10, 6 * u));
 }
 
-static int64_t last_person(int64_t n) { return n / PERIOD; }
+static int64_t last_person(int64_t n)
+{
+    return n / PERIOD;
+}
 
 static int64_t last_auction(int64_t n)
 {
@@ -192,8 +199,8 @@ static void put_person(int64_t n)
     random_word(user, 7, '_');
     random_word(host, 5, '_');
     snprintf(email, sizeof(email), "%s@%s.com", user, host);
-    snprintf(card, sizeof(card), "%04d %04d %04d %04d", (int)below(10000), (int)below(10000), (int)below(10000),
-             (int)below(10000));
+    snprintf(card, sizeof(card), "%04d %04d %04d %04d", (int)below(10000), (int)below(10000),
+             (int)below(10000), (int)below(10000));
     put_field("{\"type\":\"person\",\"ts\":", time_ms(n));
     put_field(",\"id\":", FIRST_ID + last_person(n));
     put_string(",\"name\":\"", name);

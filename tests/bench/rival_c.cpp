@@ -83,8 +83,8 @@ class key_counts {
   public:
     explicit key_counts(size_t keys)
     {
-        while ((size_t{1} << (64 - shift_)) < 2 * keys) shift_--;
-        slots_ = empty_table(size_t{1} << (64 - shift_));
+        while ((size_t{ 1 } << (64 - shift_)) < 2 * keys) shift_--;
+        slots_ = empty_table(size_t{ 1 } << (64 - shift_));
     }
     key_count &at(int64_t key)
     {
@@ -226,7 +226,7 @@ static uint32_t scramble(uint32_t i)
 static bid_event generate_bid(int64_t i)
 {
     uint32_t a = scramble(static_cast<uint32_t>(i)), b = scramble(a), c = scramble(b);
-    return {i, 1000 + (a & 4095), 1000 + (b & 8191), 100.0 + (c & 0xFFFFFF), BASE_MS + i};
+    return { i, 1000 + (a & 4095), 1000 + (b & 8191), 100.0 + (c & 0xFFFFFF), BASE_MS + i };
 }
 
 struct totals {
@@ -239,7 +239,10 @@ struct totals {
         checksum = checksum * 31 + (static_cast<uint64_t>(key) ^ bits);
         rows++;
     }
-    void print() const { printf("%" PRIu64 " %016" PRIx64 "\n", rows, checksum); }
+    void print() const
+    {
+        printf("%" PRIu64 " %016" PRIx64 "\n", rows, checksum);
+    }
 };
 
 static void write_bid(row_writer &out, const bid_event &bid)
@@ -259,7 +262,8 @@ static void write_bid(row_writer &out, const bid_event &bid)
 }
 
 /* Generates, has `step` change or drop each event, and hands what is left to `sink`. */
-template <typename function, typename consumer> static void run_bids(int64_t events, function step, consumer sink)
+template <typename function, typename consumer>
+static void run_bids(int64_t events, function step, consumer sink)
 {
     totals sum;
     for (int64_t i = 1; i <= events; i++) {
@@ -343,7 +347,8 @@ int main(int argc, char **argv)
         else if (third == nullptr) return usage();
         else if (name == "count_memory") count_memory(atoll(argv[2]), atoll(third), fourth);
         else if (name == "q0") pass_bids(argv[2], third, [](int64_t price) { return price; });
-        else if (name == "q1") pass_bids(argv[2], third, [](int64_t price) { return 0.908 * static_cast<double>(price); });
+        else if (name == "q1")
+            pass_bids(argv[2], third, [](int64_t price) { return 0.908 * static_cast<double>(price); });
         else if (name == "q2") select_auctions(argv[2], third);
         else if (name == "count") count_bidders(argv[2], third);
         else return usage();
