@@ -6,7 +6,7 @@
 
 #define SEGMENT_ALIGN _Alignof(sw_index_segment)
 #define SEGMENT_SLOTS_FIRST 16u  /* of a new index: small stores stay small */
-#define SEGMENT_SLOTS_SPLIT 512u /* a full segment of this size splits instead of growing */
+#define SEGMENT_SLOTS_SPLIT 256u /* a full segment of this size splits instead of growing */
 #define DIR_SLACK 4u             /* places in the directory per segment, at most twice this */
 
 static sw_index_segment *segment_new(uint64_t slots, uint64_t depth)
@@ -135,8 +135,8 @@ static int segment_split(sw_index *index, uint64_t hash)
     return SW_OK;
 }
 
-/* Gives the segment of this hash more room. A directory much larger than the number of segments means that splitting does not
- * part the entries (their hashes agree): then the segment grows instead. */
+/* Gives the segment of this hash more room. A directory much larger than the number of segments means that
+ * splitting does not part the entries (their hashes agree): then the segment grows instead. */
 static int make_room(sw_index *index, uint64_t hash)
 {
     const sw_index_ref *ref = sw_index_at(index, hash);

@@ -1,23 +1,25 @@
 /* index.h -- the index of a keyed store: from the hash of a key to its entry, growing by small pieces.
  *
- *     directory, 2^depth              segments of 16 to 512 slots, in groups of 4 (a cache line)
+ *     directory, 2^depth              segments of 16 to 256 slots, in groups of 4 (a cache line)
  *     [ top bits of the hash ] -----> [ hash entry | hash entry | hash entry | hash entry ] ...
  *            two or more may name one segment
  *
  * Extendible hashing (Fagin, Nievergelt, Pippenger, Strong 1979): a full segment splits in two by the next bit of the
- * hash, and only that segment is moved, so the longest pause of growth is moving 358 slots and not the whole index
- * (and doubling the directory, 16 bytes for each 250 keys or so).
+ * hash, and only that segment is moved, so the longest pause of growth is moving 179 slots and not the whole index
+ * (and doubling the directory, 16 bytes for each 125 keys or so).
  *
- * Inside a segment: linear probing at a load of at most 0.7, from the first slot of a group, and removal by shifting back
- * (Knuth, The Art of Computer Programming 3, 6.4, algorithm R), so there are no tombstones. A lookup compares the four hashes of
- * a group without a branch: branching slot by slot is mispredicted one time in three, and each miss waits for memory.
+ * Inside a segment: linear probing at a load of at most 0.7, from the first slot of a group, and removal by
+ * shifting back (Knuth, The Art of Computer Programming 3, 6.4, algorithm R), so there are no tombstones. A lookup
+ * compares the four hashes of a group without a branch: branching slot by slot is mispredicted one time in three,
+ * and each miss waits for memory.
  *
  * The directory goes by the top bits and a segment by bits 7 and up, because the lowest 7 bits choose the key
  * group: the keys of one instance have few values there.
  *
  * Ownership  The index owns directory and segments, not the entries.
  * Threads    One at a time.
- * Limits     Many keys with the same hash do not break it, they make it slow: their segment then grows instead of splitting. */
+ * Limits     Many keys with the same hash do not break it, they make it slow: their segment then grows instead of
+ *            splitting, and moving it is no longer bounded. */
 #ifndef SW_STATE_INDEX_H
 #define SW_STATE_INDEX_H
 
@@ -63,8 +65,8 @@ int sw_index_add(sw_index *index, sw_entry *entry);
 /* Takes out an entry that is in it. */
 void sw_index_remove(sw_index *index, const sw_entry *entry);
 
-/* The entry in the slot under the cursor, or NULL; and the cursor's way to the next slot, round and round. An entry that is
- * removed under the cursor may be followed there by another: look again before going on. */
+/* The entry in the slot under the cursor, or NULL; and the cursor's way to the next slot, round and round. An entry
+ * that is removed under the cursor may be followed there by another: look again before going on. */
 sw_entry *sw_index_cursor(const sw_index *index);
 void sw_index_advance(sw_index *index);
 void sw_index_rewind(sw_index *index); /* to the first slot of all */

@@ -12,7 +12,7 @@
  * Dirty tracking: every handing-out stamps `touched` with the store's current epoch; a checkpoint bumps the epoch, and entries
  * with touched >= its start are the candidates to be written.
  *
- * The index grows by splitting segments of at most 1,024 slots, so no single operation pauses for the size of the store.
+ * The index grows by splitting segments of at most 256 slots, so no single operation pauses for the size of the store.
  *
  * Ownership  The store owns entries, keys and values. An entry's address is valid until it is removed.
  * Threads    One: the instance's worker.

@@ -118,8 +118,12 @@ static int collect_order(void *arg, sw_entry *entry)
 static void entries_are_visited_by_key_bytes_then_length(void **state)
 {
     (void)state;
-    const char *keys[] = { "b", "a\xff", "a", "longer than eight b", "longer than eight", "longer than eight a", "aa", "\x01" };
-    const char *sorted[] = { "\x01", "a", "aa", "a\xff", "b", "longer than eight", "longer than eight a", "longer than eight b" };
+    const char *keys[] = {
+        "b", "a\xff", "a", "longer than eight b", "longer than eight", "longer than eight a", "aa", "\x01"
+    };
+    const char *sorted[] = {
+        "\x01", "a", "aa", "a\xff", "b", "longer than eight", "longer than eight a", "longer than eight b"
+    };
     sw_keyed *keyed = new_keyed(NULL);
     for (int i = 0; i < 8; i++) get(keyed, keys[i]);
     sw_entry *order[8], **next = order;
@@ -182,7 +186,8 @@ static void a_string_field_can_be_set_to_a_part_of_itself(void **state)
     (void)state;
     sw_keyed *keyed = new_keyed(state_schema());
     sw_entry *entry = get(keyed, "k");
-    assert_int_equal(sw_keyed_set_string(keyed, entry, 1, "0123456789012345678901234567890123456789", 40), SW_OK);
+    assert_int_equal(sw_keyed_set_string(keyed, entry, 1, "0123456789012345678901234567890123456789", 40),
+                     SW_OK);
     assert_int_equal(sw_keyed_set_string(keyed, entry, 1, string_of(entry, 1)->bytes + 5, 35), SW_OK);
     assert_memory_equal(string_of(entry, 1)->bytes, "56789012345", 11);
     assert_int_equal(sw_keyed_set_string(keyed, entry, 1, string_of(entry, 1)->bytes + 4, 3), SW_OK);
@@ -262,10 +267,10 @@ static uint64_t model_hash(int style, uint64_t id)
 }
 
 typedef struct model {
-    uint8_t present[MODEL_KEYS];  /* is the key in the store? */
-    int64_t changed[MODEL_KEYS];  /* its changed_ms */
-    uint64_t count;               /* keys present */
-    sw_keyed *keyed;              /* the store under test */
+    uint8_t present[MODEL_KEYS]; /* is the key in the store? */
+    int64_t changed[MODEL_KEYS]; /* its changed_ms */
+    uint64_t count;              /* keys present */
+    sw_keyed *keyed;             /* the store under test */
 } model;
 
 static uint32_t model_key(uint64_t id, uint8_t out[64])
