@@ -2,22 +2,25 @@
  *
  *     producer --put--> [open batch] --flush--> ( slot | slot | slot | ... ) --front/pop--> consumer
  *
- * Events, watermarks and control items share the ring, so order is the protocol: what was put before control item n
- * belongs before n. The producer appends rows to an open batch that it alone owns; flush publishes the batch by moving
- * it into the next free slot (buffers are swapped, rows are never copied again). The consumer reads a published batch in place
- * and gives the slot back. A same-worker channel is the same structure.
+ * Events, watermarks and control items share the ring, so order is the protocol: what was put before control
+ * item n belongs before n. The producer appends rows to an open batch that it alone owns; flush publishes the
+ * batch by moving it into the next free slot (buffers are swapped, rows are never copied again). The consumer
+ * reads a published batch in place and gives the slot back. A same-worker channel is the same structure.
  *
- * Full       A channel is full when `queue` events are in it, whatever their batches: open, published, or being read (a batch being
- *            read counts until pop). Also when more than SW_CHANNEL_BYTES_MAX are in it, except that one row always fits. When no slot
- *            is free the open batch just goes on growing up to that bound. Control rows (kind != EVENT) always fit.
- * Watermark  put writes `wm` of the row from the caller; sw_channel_watermark notes a raised watermark, which flush appends as
- *            a row of its own only if no row behind it carried it.
- * Waking     After publishing, the producer calls wake(consumer side) only when the consumer said it sleeps; likewise pop
- *            wakes a producer that waits for room. Both sides use the store / full fence / load pattern (sw_channel_* document it).
+ * Full       A channel is full when `queue` events are in it, whatever their batches: open, published, or
+ *            being read (a batch being read counts until pop). Also when SW_CHANNEL_BYTES_MAX bytes or more
+ *            are in it, so it may hold one row beyond. When no slot is free the open batch just goes on
+ *            growing up to that bound. Control rows (kind != EVENT) always fit.
+ * Watermark  put writes `wm` of the row from the caller; sw_channel_watermark notes a raised watermark, which
+ *            flush appends as a row of its own only if no row behind it carried it.
+ * Waking     After publishing, the producer calls wake(consumer side) only when the consumer said it sleeps;
+ *            likewise pop wakes a producer that waits for room, once the channel is half empty or its ring
+ *            is. A wake comes at most once per wait, and may come before the sleep has begun: the sleeper
+ *            must not lose it (an eventfd, a flag under a mutex).
  *
  * Ownership  put copies the row in. front lends a batch until pop.
  * Threads    One producer, one consumer; `wake` callbacks are called on the thread that published or popped.
- * Limits     SW_CHANNEL_SLOTS batches published at once; SW_CHANNEL_BATCH rows are worth publishing at once. */
+ * Limits     SW_CHANNEL_SLOTS batches published at once; SW_CHANNEL_BATCH rows are worth it. */
 #ifndef SW_RUN_CHANNEL_H
 #define SW_RUN_CHANNEL_H
 
@@ -39,43 +42,48 @@ typedef struct sw_channel_wake {
 } sw_channel_wake;
 
 /* queue: events it holds before it is full, >= 1. on_data wakes the consumer, on_room the producer. */
-int sw_channel_new(sw_channel **out, uint32_t queue, sw_channel_wake on_data, sw_channel_wake on_room, sw_error *err);
+int sw_channel_new(sw_channel **out, uint32_t queue, sw_channel_wake on_data, sw_channel_wake on_room,
+                   sw_error *err);
 void sw_channel_free(sw_channel *channel);
 
-/* --- producer ------------------------------------------------------------------------------------------------ */
+/* --- producer ------------------------------------------------------------------------------------------- */
 
-/* Copies the row in behind the last one and sets the copy's wm. Publishes the open batch when it holds SW_CHANNEL_BATCH rows or
- * the row is a CONTROL or END row, and a slot is free. SW_OK; SW_EFULL (nothing was taken); SW_ENOMEM. */
+/* Copies the row in behind the last one and sets the copy's wm. Publishes the open batch when it holds
+ * SW_CHANNEL_BATCH rows or the row is a CONTROL or END row, and a slot is free. SW_OK; SW_EFULL (nothing was
+ * taken); SW_ENOMEM. */
 int sw_channel_put(sw_channel *channel, const sw_row *row, int64_t wm);
 
-/* The same for a row that is to be sent with a key: hash and key bytes are placed behind the body of the copy. */
-int sw_channel_put_keyed(sw_channel *channel, const sw_row *row, int64_t wm, uint64_t hash, const uint8_t *key,
-                         uint32_t key_len);
+/* The same for a row that is to be sent with a key: hash and key bytes are placed behind the body of the
+ * copy. */
+int sw_channel_put_keyed(sw_channel *channel, const sw_row *row, int64_t wm, uint64_t hash,
+                         const uint8_t *key, uint32_t key_len);
 
 /* Notes that the watermark is now `wm` for what follows. */
 void sw_channel_watermark(sw_channel *channel, int64_t wm);
 
-/* Publishes the open batch (with a WATERMARK row at its end where needed) if there is anything in it and a slot is free. Returns
- * true when nothing is left unpublished. */
+/* Publishes the open batch (with a WATERMARK row at its end where needed) if there is anything in it and a
+ * slot is free. Returns true when nothing is left unpublished. */
 bool sw_channel_flush(sw_channel *channel);
 
-bool sw_channel_has_room(const sw_channel *channel);      /* would an event row fit now? */
-bool sw_channel_is_hungry(const sw_channel *channel);     /* nothing published is left to read: flushing now helps */
+bool sw_channel_has_room(const sw_channel *channel);  /* would an event row fit now? */
+bool sw_channel_is_hungry(const sw_channel *channel); /* all that was published is popped: flushing helps */
 bool sw_channel_has_unpublished(const sw_channel *channel);
-/* Say that the producer is about to wait for room; true if there is room after all (then do not wait). */
+/* Publishes what it can and says that the producer is about to wait for room; true if there is room after all
+ * (then do not wait). A put that fits, or a flush, says that it is awake again. */
 bool sw_channel_await_room(sw_channel *channel);
 
-/* --- consumer ------------------------------------------------------------------------------------------------ */
+/* --- consumer ------------------------------------------------------------------------------------------- */
 
-/* The oldest published batch, or NULL. The same batch until pop. */
+/* The oldest published batch, or NULL. The same batch until pop. Looking says that the consumer is awake. */
 sw_batch *sw_channel_front(sw_channel *channel);
 void sw_channel_pop(sw_channel *channel);
 /* Say that the consumer is about to sleep; true if a batch is there after all (then do not sleep). */
 bool sw_channel_await_data(sw_channel *channel);
 
-/* --- any thread ---------------------------------------------------------------------------------------------- */
+/* --- any thread ----------------------------------------------------------------------------------------- */
 
-uint64_t sw_channel_fill(const sw_channel *channel); /* event rows in it now (published or open), approximately */
+uint64_t
+sw_channel_fill(const sw_channel *channel); /* event rows in it now (published or open), approximately */
 uint32_t sw_channel_queue(const sw_channel *channel);
 
 #endif
