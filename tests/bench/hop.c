@@ -6,7 +6,7 @@
  * The rows are the same (48 bytes of header, 80 of body, all written and all read), so the difference per row is what
  * crossing adds. It can be negative, since two threads share the work; the cost of a put and of a pop on one
  * thread is therefore printed too. Usage: hop [rows] [batch] [queue] */
-#define _GNU_SOURCE 1
+#define _GNU_SOURCE
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
@@ -33,7 +33,8 @@ static void pin(int cpu)
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET(cpu, &set);
-    if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set) != 0) fprintf(stderr, "hop: cannot pin to %d\n", cpu);
+    if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set) != 0)
+        fprintf(stderr, "hop: cannot pin to %d\n", cpu);
 }
 
 static inline void write_row(bench_row *r, uint64_t i)
@@ -54,7 +55,7 @@ static inline uint64_t read_rows(const sw_batch *batch)
     return sum;
 }
 
-static const bench_row blank_row = {.row = {.len = sizeof(bench_row), .body_len = 8 * BODY_WORDS}};
+static const bench_row blank_row = { .row = { .len = sizeof(bench_row), .body_len = 8 * BODY_WORDS } };
 
 static uint64_t run_plain(void)
 {
@@ -87,7 +88,8 @@ static uint64_t drain(sw_channel *channel, uint64_t *rows)
 static uint64_t run_same_thread(void)
 {
     sw_channel *channel = NULL;
-    if (sw_channel_new(&channel, queue, (sw_channel_wake){0}, (sw_channel_wake){0}, NULL) != SW_OK) abort();
+    if (sw_channel_new(&channel, queue, (sw_channel_wake){ 0 }, (sw_channel_wake){ 0 }, NULL) != SW_OK)
+        abort();
     bench_row r = blank_row;
     uint64_t sum = 0, rows = 0;
     for (uint64_t i = 0; i < row_count; i++) {
@@ -120,7 +122,8 @@ static uint64_t run_two_threads(void)
     sw_channel *channel = NULL;
     pthread_t consumer;
     void *sum;
-    if (sw_channel_new(&channel, queue, (sw_channel_wake){0}, (sw_channel_wake){0}, NULL) != SW_OK) abort();
+    if (sw_channel_new(&channel, queue, (sw_channel_wake){ 0 }, (sw_channel_wake){ 0 }, NULL) != SW_OK)
+        abort();
     if (pthread_create(&consumer, NULL, consume, channel) != 0) abort();
     bench_row r = blank_row;
     for (uint64_t i = 0; i < row_count; i++) {
@@ -162,12 +165,13 @@ int main(int argc, char **argv)
     if (argc > 2) batch_rows = (uint32_t)strtoul(argv[2], NULL, 10);
     if (argc > 3) queue = (uint32_t)strtoul(argv[3], NULL, 10);
     if (row_count == 0 || batch_rows == 0 || queue < batch_rows) {
-        fprintf(stderr, "usage: hop [rows] [batch] [queue], each at least 1 and the batch no more than the queue\n");
+        fprintf(stderr,
+                "usage: hop [rows] [batch] [queue], each at least 1 and the batch no more than the queue\n");
         return 2;
     }
     pin(0);
-    printf("%" PRIu64 " rows of %zu bytes, batch %u, queue %u, median of %d\n", row_count, sizeof(bench_row), batch_rows,
-           queue, ROUNDS);
+    printf("%" PRIu64 " rows of %zu bytes, batch %u, queue %u, median of %d\n", row_count, sizeof(bench_row),
+           batch_rows, queue, ROUNDS);
     uint64_t expected = run_plain();
     double plain = median_ns("one thread, plain batch", run_plain, expected);
     double same = median_ns("one thread, through a channel", run_same_thread, expected);
