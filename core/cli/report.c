@@ -1,0 +1,186 @@
+#include "cli/report.h"
+
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/fs.h"
+#include "cli/json.h"
+
+struct sw_report {
+    char *path;      /* where the report is to be */
+    char *temporary; /* what is written and renamed; NULL: path is written in place */
+    sw_file *file;   /* open for writing */
+};
+
+/* --- the text -------------------------------------------------------------------------------------------------- */
+
+const char *sw_report_status(const sw_runner *runner, int exit_status)
+{
+    if (exit_status != 0) return "failed";
+    return runner->has_engine && runner->engine.is_stopping ? "stopped" : "finished";
+}
+
+/* Time that the task instances which a component is part of were busy (a share of the run, averaged) and blocked (a sum). */
+static void measure_component(const sw_runner *runner, uint32_t component, double *busy_ratio,
+                              double *blocked_ms)
+{
+    const sw_engine *engine = &runner->engine;
+    const sw_component *c = &runner->graph.components[component];
+    int64_t wall_ns = runner->ended_ns - runner->began_ns, busy_ns = 0, blocked_ns = 0;
+    for (uint32_t i = 0; i < c->parallelism; i++) {
+        const sw_task *task = &engine->tasks[engine->first_task[c->task] + i];
+        busy_ns += task->busy_ns;
+        blocked_ns += task->blocked_ns;
+    }
+    *busy_ratio = wall_ns > 0 ? (double)busy_ns / (double)wall_ns / c->parallelism : 0;
+    *blocked_ms = (double)blocked_ns / 1e6;
+}
+
+static int print_component(sw_buf *out, const sw_runner *runner, uint32_t component)
+{
+    const sw_instance sum = sw_runner_totals(runner, component);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } counters[] = {
+        { "in", sum.in },
+        { "out", sum.out },
+        { "late", sum.late },
+        { "dropped", sum.dropped },
+        { "malformed", sum.malformed },
+        { "errors", sum.errors },
+        { "dead_letters", sum.dead_letters },
+        { "unread", sum.unread },
+        { "acked", sum.acked },
+        { "replayed", sum.replayed },
+    };
+    double busy_ratio, blocked_ms;
+    int rc = sw_cli_json_string(out, runner->graph.components[component].name);
+    if (rc == SW_OK) rc = sw_buf_append_str(out, ":{");
+    for (size_t i = 0; rc == SW_OK && i < sizeof(counters) / sizeof(counters[0]); i++)
+        rc = sw_buf_printf(out, "\"%s\":%llu,", counters[i].name, (unsigned long long)counters[i].value);
+    if (rc != SW_OK) return rc;
+    measure_component(runner, component, &busy_ratio, &blocked_ms);
+    return sw_buf_printf(out, "\"busy_ratio\":%.3f,\"backpressured_ms\":%.0f}", busy_ratio, blocked_ms);
+}
+
+static int print_components(sw_buf *out, const sw_runner *runner)
+{
+    int rc = sw_buf_append_str(out, "\"components\":{");
+    uint32_t count = runner->has_engine ? runner->graph.component_count : 0;
+    for (uint32_t c = 0; rc == SW_OK && c < count; c++) {
+        rc = sw_buf_append_str(out, c == 0 ? "" : ",\n  ");
+        if (rc == SW_OK) rc = print_component(out, runner, c);
+    }
+    return rc == SW_OK ? sw_buf_append_str(out, "},\n ") : rc;
+}
+
+static int print_latency(sw_buf *out, const sw_runner *runner)
+{
+    sw_histogram *all = sw_alloc(sizeof(*all));
+    if (all == NULL) return SW_ENOMEM;
+    sw_histogram_init(all);
+    for (uint32_t i = 0; runner->has_engine && i < runner->engine.task_count; i++)
+        sw_histogram_merge(all, &runner->engine.tasks[i].latency);
+    int rc = SW_OK;
+    if (sw_histogram_count(all) == 0)
+        rc = sw_buf_append_str(out,
+                               "\"latency_us\":{\"p50\":null,\"p99\":null,\"p999\":null,\"max\":null},\n ");
+    else
+        rc = sw_buf_printf(out, "\"latency_us\":{\"p50\":%llu,\"p99\":%llu,\"p999\":%llu,\"max\":%llu},\n ",
+                           (unsigned long long)sw_histogram_quantile(all, 0.5),
+                           (unsigned long long)sw_histogram_quantile(all, 0.99),
+                           (unsigned long long)sw_histogram_quantile(all, 0.999),
+                           (unsigned long long)sw_histogram_max(all));
+    sw_free(all);
+    return rc;
+}
+
+static uint64_t peak_rss_bytes(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+    return (uint64_t)usage.ru_maxrss * 1024;
+}
+
+int sw_report_print(sw_buf *out, const sw_runner *runner, int exit_status)
+{
+    double seconds = (double)(runner->ended_ns - runner->began_ns) / 1e9;
+    int rc = sw_buf_append_str(out, "{\"job\":");
+    if (rc == SW_OK) rc = sw_cli_json_string(out, runner->job);
+    if (rc == SW_OK)
+        rc = sw_buf_printf(out,
+                           ",\"status\":\"%s\",\"seconds\":%.3f,\"restored_from\":null,\"restarts\":0,\n ",
+                           sw_report_status(runner, exit_status), seconds);
+    if (rc == SW_OK) rc = print_components(out, runner);
+    if (rc == SW_OK)
+        rc = sw_buf_append_str(
+            out, "\"checkpoints\":{\"completed\":0,\"failed\":0,\"last_id\":null,\"last_bytes\":0,"
+                 "\"p50_ms\":null,\"p99_ms\":null},\n ");
+    if (rc == SW_OK) rc = print_latency(out, runner);
+    if (rc == SW_OK)
+        rc = sw_buf_append_str(out, "\"backpressure\":{\"episodes\":0,\"flips_per_minute\":0},\n ");
+    if (rc == SW_OK)
+        rc = sw_buf_printf(out, "\"peak_rss_bytes\":%llu}\n", (unsigned long long)peak_rss_bytes());
+    return rc;
+}
+
+/* --- the file -------------------------------------------------------------------------------------------------- */
+
+/* Is there something at the path that is no plain file, so that renaming over it would replace a pipe or a device? */
+static bool is_special(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
+static int open_file(sw_report *report, sw_error *err)
+{
+    if (strcmp(report->path, "-") == 0) {
+        report->file = sw_file_from_fd(STDERR_FILENO, "standard error");
+        return report->file != NULL ? SW_OK : sw_error_set(err, SW_ENOMEM, "out of memory");
+    }
+    if (is_special(report->path)) return sw_file_open_create(&report->file, report->path, err);
+    sw_buf name = { 0 };
+    if (sw_buf_printf(&name, "%s.%ld.part", report->path, (long)getpid()) == SW_OK)
+        report->temporary = sw_strdup((const char *)name.data);
+    sw_buf_deinit(&name);
+    if (report->temporary == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
+    return sw_file_open_create(&report->file, report->temporary, err);
+}
+
+static void free_report(sw_report *report)
+{
+    sw_free(report->path);
+    sw_free(report->temporary);
+    sw_free(report);
+}
+
+int sw_report_open(sw_report **out, const char *path, sw_error *err)
+{
+    sw_report *report = sw_calloc(1, sizeof(*report));
+    if (report == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
+    report->path = sw_strdup(path);
+    int rc = report->path != NULL ? open_file(report, err) : sw_error_set(err, SW_ENOMEM, "out of memory");
+    if (rc == SW_OK) *out = report;
+    else free_report(report);
+    return rc;
+}
+
+int sw_report_finish(sw_report *report, const sw_runner *runner, int exit_status, sw_error *err)
+{
+    sw_buf text = { 0 };
+    int rc = sw_report_print(&text, runner, exit_status);
+    if (rc != SW_OK) sw_error_set(err, rc, "out of memory");
+    if (rc == SW_OK) rc = sw_file_write_all(report->file, text.data, text.size, err);
+    int closed = sw_file_close(report->file, rc == SW_OK ? err : NULL);
+    if (rc == SW_OK) rc = closed;
+    if (rc == SW_OK && report->temporary != NULL) rc = sw_fs_rename(report->temporary, report->path, err);
+    if (rc != SW_OK && report->temporary != NULL) sw_fs_remove(report->temporary, NULL);
+    sw_buf_deinit(&text);
+    free_report(report);
+    return rc;
+}

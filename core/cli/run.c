@@ -1,0 +1,218 @@
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "cli/command.h"
+#include "cli/job_options.h"
+#include "cli/progress.h"
+#include "cli/report.h"
+
+enum {
+    OPTION_STATE = SW_JOB_OPTION_END,
+    OPTION_FROM,
+    OPTION_REPORT,
+    OPTION_PROGRESS,
+    OPTION_LOG_LEVEL,
+    OPTION_LOG_FORMAT,
+    OPTION_SEED,
+    OPTION_SIM,
+    OPTION_LATER, /* all that this version does not have */
+};
+
+static const sw_cli_option run_options[] = {
+    SW_JOB_OPTIONS,
+    { OPTION_STATE, "state", "DIR", "what the job keeps; default $XDG_STATE_HOME/swlua/JOB" },
+    { OPTION_FROM, "from", "latest|none", "the checkpoint to restore; this version stores none" },
+    { OPTION_SEED, "seed", "N", "everything random derives from it; default 1" },
+    { OPTION_SIM, "sim", NULL, "deterministic simulation: one thread, virtual clock, seeded schedule" },
+    { OPTION_REPORT, "report", "FILE", "a JSON summary at exit; - is standard error" },
+    { OPTION_PROGRESS, "progress", "auto|off|plain", "a live line on a terminal, else a line each 10 s" },
+    { OPTION_LOG_LEVEL, "log-level", "LEVEL", "error, warn, info (default) or debug" },
+    { OPTION_LOG_FORMAT, "log-format", "text|json", "of the log on standard error" },
+    { OPTION_LATER, "http", "ADDR:PORT", NULL },
+    { OPTION_LATER, "ui", NULL, NULL },
+    { OPTION_LATER, "watch", NULL, NULL },
+    { OPTION_LATER, "logs", "DIR", NULL },
+    { OPTION_LATER, "trial", "DURATION", NULL },
+    { OPTION_LATER, "state-memory", "SIZE", NULL },
+    { OPTION_LATER, "drop-state", "COMPONENT", NULL },
+    { OPTION_LATER, "with-code", NULL, NULL },
+    { 0 },
+};
+
+typedef struct run_settings {
+    sw_job_options job;        /* which job, and how */
+    const char *from;          /* a checkpoint; NULL: the latest, where one exists */
+    const char *report;        /* file; NULL none */
+    sw_progress_mode progress; /* */
+    sw_log_level log_level;    /* */
+    bool is_log_json;          /* */
+} run_settings;
+
+static int set_option(void *arg, int id, const char *value, sw_error *err)
+{
+    static const char *const modes[] = { "auto", "off", "plain", NULL };            /* As sw_progress_mode. */
+    static const char *const levels[] = { "error", "warn", "info", "debug", NULL }; /* As sw_log_level. */
+    static const char *const formats[] = { "text", "json", NULL };
+    run_settings *settings = arg;
+    int index = 0, rc = SW_OK;
+    switch (id) {
+    case OPTION_STATE: settings->job.config.state_dir = value; break;
+    case OPTION_FROM: settings->from = value; break;
+    case OPTION_REPORT: settings->report = value; break;
+    case OPTION_SIM: settings->job.config.is_sim = true; break;
+    case OPTION_SEED: return sw_cli_read_count(value, 0, UINT64_MAX, &settings->job.config.seed, err);
+    case OPTION_PROGRESS:
+        if ((rc = sw_cli_read_word(value, modes, &index, err)) == SW_OK)
+            settings->progress = (sw_progress_mode)index;
+        break;
+    case OPTION_LOG_LEVEL:
+        if ((rc = sw_cli_read_word(value, levels, &index, err)) == SW_OK)
+            settings->log_level = (sw_log_level)index;
+        break;
+    case OPTION_LOG_FORMAT:
+        if ((rc = sw_cli_read_word(value, formats, &index, err)) == SW_OK) settings->is_log_json = index == 1;
+        break;
+    default: return sw_job_options_set(&settings->job, id, value, err);
+    }
+    return rc;
+}
+
+/* --- signals ------------------------------------------------------------------------------------------------------ */
+
+static sw_runner *stoppable;               /* the runner that a signal stops */
+static sw_progress *shown;                 /* whose line a signal takes off the terminal */
+static volatile sig_atomic_t signal_count; /* SIGINT and SIGTERM so far */
+
+static void say(const char *text)
+{
+    if (write(STDERR_FILENO, text, strlen(text)) < 0) return; /* Nobody is left to tell. */
+}
+
+/* The first signal lets everything in flight be finished; the second waits for nothing. */
+static void on_signal(int number)
+{
+    (void)number;
+    sw_progress_clear(shown);
+    if (signal_count++ > 0) {
+        say("swlua: stopped at once; events in flight are lost\n");
+        _exit(SW_EXIT_KILLED);
+    }
+    say("swlua: stopping: events in flight are being finished; once more stops at once\n");
+    sw_runner_stop(stoppable);
+}
+
+static void catch_signals(sw_runner *runner, sw_progress *progress)
+{
+    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    stoppable = runner;
+    shown = progress;
+    sigemptyset(&action.sa_mask);
+    sigaddset(&action.sa_mask, SIGINT);
+    sigaddset(&action.sa_mask, SIGTERM);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+/* From here on there is nothing to stop, and a signal ends the process. */
+static void release_signals(void)
+{
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    stoppable = NULL;
+    shown = NULL;
+}
+
+/* --- running ------------------------------------------------------------------------------------------------------- */
+
+static void print_warnings(sw_runner *runner)
+{
+    sw_buf text = { 0 };
+    if (sw_runner_warnings(runner, &text) == SW_OK && text.size > 0) sw_job_print_warnings(&text);
+    sw_buf_deinit(&text);
+}
+
+static int run_job(sw_runner *runner, sw_progress_mode mode)
+{
+    sw_progress progress;
+    if (sw_progress_init(&progress, runner, mode) != SW_OK) {
+        fprintf(stderr, "swlua: %s failed: out of memory\n", runner->job);
+        return SW_EXIT_FAILED;
+    }
+    runner->on_tick = sw_progress_tick;
+    runner->tick_arg = &progress;
+    catch_signals(runner, &progress);
+    int status = sw_runner_run(runner);
+    release_signals();
+    sw_progress_end(&progress, status);
+    sw_progress_deinit(&progress);
+    if (status != SW_EXIT_OK)
+        fprintf(stderr, "swlua: %s failed: %s\n", runner->job, runner->engine.failure.text);
+    return status;
+}
+
+static int open_and_run(sw_runner *runner, const run_settings *settings)
+{
+    int status = sw_job_open(runner, &settings->job);
+    if (status != SW_EXIT_OK) return status;
+    print_warnings(runner);
+    return run_job(runner, settings->progress);
+}
+
+static int run_with_report(const run_settings *settings, sw_report *report)
+{
+    sw_runner runner;
+    sw_error err;
+    int status = open_and_run(&runner, settings);
+    if (report != NULL && sw_report_finish(report, &runner, status, &err) != SW_OK) {
+        fprintf(stderr, "swlua: the report was not written: %s\n", err.text);
+        if (status == SW_EXIT_OK) status = SW_EXIT_FAILED;
+    }
+    sw_runner_close(&runner);
+    return status;
+}
+
+static int run_settled(const sw_command *command, const run_settings *settings)
+{
+    sw_report *report = NULL;
+    sw_error err;
+    if (settings->from != NULL && strcmp(settings->from, "none") != 0 &&
+        strcmp(settings->from, "latest") != 0) {
+        fprintf(stderr, "swlua: there is no checkpoint \"%s\": this version stores none\n", settings->from);
+        return SW_EXIT_STATE;
+    }
+    if (settings->report != NULL && sw_report_open(&report, settings->report, &err) != SW_OK)
+        return sw_command_misused(command, "option \"--report\": %s", err.text);
+    sw_log_configure(settings->log_level, settings->is_log_json);
+    return run_with_report(settings, report);
+}
+
+static int run_run(const sw_command *command, int argc, char **argv)
+{
+    run_settings settings = { .progress = SW_PROGRESS_AUTO, .log_level = SW_LOG_INFO };
+    sw_cli_parsed parsed;
+    sw_error err;
+    int status;
+    sw_job_options_init(&settings.job);
+    if (sw_command_begin(command, argc, argv, set_option, &settings, &parsed, &status)) {
+        if (sw_job_options_take_script(&settings.job, &parsed, &err) == SW_OK)
+            status = run_settled(command, &settings);
+        else status = sw_command_misused(command, "%s", err.text);
+    }
+    sw_job_options_deinit(&settings.job);
+    return status;
+}
+
+const sw_command sw_command_run = {
+    .name = "run",
+    .arguments = "SCRIPT [options] [-- script arguments]",
+    .summary = "runs the job until its input ends or it is stopped",
+    .notes = "Options override what the script says. The first SIGINT or SIGTERM stops the sources and "
+             "finishes what is in\n"
+             "flight; the second stops at once.",
+    .options = run_options,
+    .run = run_run,
+};
