@@ -16,7 +16,7 @@ typedef struct slot {
 
 /* Indexes and totals only grow and may wrap; what is in the channel is a difference. */
 struct sw_channel {
-    /* --- fixed ---------------------------------------------------------------------------------------------- */
+    /* --- fixed --- */
     void *block;             /* what was allocated; the channel lies in it on a cache line of its own */
     uint32_t queue;          /* events it holds */
     sw_channel_wake on_data; /* wakes the consumer */
@@ -108,7 +108,7 @@ static void look_at_popped(sw_channel *channel)
 {
     channel->popped_seen = atomic_load(&channel->popped);
     uint64_t in_slots = RELAXED(channel->bytes_published) - RELAXED(channel->bytes_popped);
-    channel->events_limit = RELAXED(channel->events_popped) + channel->queue;
+    channel->events_limit = channel->is_ended ? 0 : RELAXED(channel->events_popped) + channel->queue;
     channel->open_limit = in_slots < SW_CHANNEL_BYTES_MAX ? SW_CHANNEL_BYTES_MAX - in_slots : 0;
 }
 
@@ -323,9 +323,11 @@ bool sw_channel_await_room(sw_channel *channel)
 {
     channel->is_waiting = false; /* So that the flush does not take the flag down again. */
     atomic_store(&channel->producer_waits, true);
-    sw_channel_flush(channel);
+    bool is_flushed = sw_channel_flush(channel);
     channel->is_waiting = true;
-    return fits_after_a_look(channel);
+    if (!channel->is_ended) return fits_after_a_look(channel);
+    if (is_flushed) stop_waiting(channel);
+    return is_flushed;
 }
 
 /* --- consumer ------------------------------------------------------------------------------------------- */

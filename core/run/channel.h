@@ -69,7 +69,8 @@ bool sw_channel_has_room(const sw_channel *channel);  /* would an event row fit 
 bool sw_channel_is_hungry(const sw_channel *channel); /* all that was published is popped: flushing helps */
 bool sw_channel_has_unpublished(const sw_channel *channel);
 /* Publishes what it can and says that the producer is about to wait for room; true if there is room after all
- * (then do not wait). A put that fits, or a flush, says that it is awake again. */
+ * (then do not wait). A put that fits, or a flush, says that it is awake again. Behind an END row it waits for
+ * the slot that the rest needs: true if nothing is left unpublished. */
 bool sw_channel_await_room(sw_channel *channel);
 
 /* --- consumer ------------------------------------------------------------------------------------------- */

@@ -514,6 +514,23 @@ static void a_producer_that_waits_for_bytes_is_woken(void **state)
     sw_free(row);
 }
 
+static void a_producer_that_ended_can_wait_for_the_slot_of_its_last_batch(void **state)
+{
+    fixture f;
+    (void)state;
+    open_channel(&f, 100);
+    for (uint64_t i = 0; i < SW_CHANNEL_SLOTS; i++) put_kind(f.channel, SW_ROW_CONTROL, i);
+    put_kind(f.channel, SW_ROW_END, SW_CHANNEL_SLOTS);
+    assert_false(sw_channel_await_room(f.channel));
+    drain_in_order(f.channel, 0);
+    assert_int_equal(f.room_wakes, 1);
+    assert_true(sw_channel_await_room(f.channel));
+    assert_int_equal(first(sw_channel_front(f.channel))->kind, SW_ROW_END);
+    sw_channel_pop(f.channel);
+    assert_int_equal(f.room_wakes, 1);
+    sw_channel_free(f.channel);
+}
+
 static void a_channel_without_wakes_works_the_same(void **state)
 {
     sw_channel *channel = NULL;
@@ -637,6 +654,7 @@ int main(void)
         cmocka_unit_test(a_waiting_producer_is_woken_at_the_last_pop_whatever_the_queue),
         cmocka_unit_test(a_producer_is_woken_also_when_all_events_are_still_unpublished),
         cmocka_unit_test(a_producer_that_waits_for_bytes_is_woken),
+        cmocka_unit_test(a_producer_that_ended_can_wait_for_the_slot_of_its_last_batch),
         cmocka_unit_test(a_channel_without_wakes_works_the_same),
         cmocka_unit_test(memory_is_reused_in_the_steady_state),
         cmocka_unit_test(creation_survives_every_allocation_failure),
