@@ -37,7 +37,7 @@ static int print_grouping(sw_buf *out, const sw_edge *edge)
     return rc;
 }
 
-/* --- text ----------------------------------------------------------------------------------------------------------- */
+/* --- text --------------------------------------------------------------------------------------------------------- */
 
 static int name_width(const sw_graph *graph)
 {
@@ -91,7 +91,7 @@ static int print_text(sw_buf *out, const char *job, const sw_graph *graph)
     return rc;
 }
 
-/* --- JSON ----------------------------------------------------------------------------------------------------------- */
+/* --- JSON --------------------------------------------------------------------------------------------------------- */
 
 static int print_json_input(sw_buf *out, const sw_graph *graph, const sw_edge *edge)
 {
@@ -153,7 +153,7 @@ static int print_json(sw_buf *out, const char *job, const sw_graph *graph)
     return rc == SW_OK ? sw_buf_append_str(out, "]}\n") : rc;
 }
 
-/* --- Mermaid and Graphviz: a box per component, a frame per task of several ----------------------------------------- */
+/* --- Mermaid and Graphviz: a box per component, a frame per task of several --------------------------------------- */
 
 typedef struct drawing {
     sw_buf *out;           /* */
@@ -226,7 +226,7 @@ static int draw(sw_buf *out, const sw_graph *graph, bool is_dot)
     return rc == SW_OK && is_dot ? sw_buf_append_str(out, "}\n") : rc;
 }
 
-/* --- the command ------------------------------------------------------------------------------------------------------ */
+/* --- the command -------------------------------------------------------------------------------------------------- */
 
 typedef enum graph_format { FORMAT_TEXT, FORMAT_JSON, FORMAT_MERMAID, FORMAT_DOT } graph_format;
 

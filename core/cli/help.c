@@ -15,7 +15,7 @@ const sw_command *const sw_commands[] = { &sw_command_run,
 
 #define OPTION_COLUMN 34 /* where the text of an option starts in the help */
 
-/* --- printing -------------------------------------------------------------------------------------------------- */
+/* --- printing ----------------------------------------------------------------------------------------------------- */
 
 static void print_program(void)
 {
@@ -59,7 +59,7 @@ void sw_help_print(const sw_command *command)
     if (command->notes != NULL) printf("\n%s\n", command->notes);
 }
 
-/* --- finding and refusing -------------------------------------------------------------------------------------- */
+/* --- finding and refusing ----------------------------------------------------------------------------------------- */
 
 const sw_command *sw_command_find(const char *name)
 {
@@ -107,7 +107,7 @@ bool sw_command_begin(const sw_command *command, int argc, char **argv, sw_cli_s
     return false;
 }
 
-/* --- the command ------------------------------------------------------------------------------------------------ */
+/* --- the command -------------------------------------------------------------------------------------------------- */
 
 static int run_help(const sw_command *command, int argc, char **argv)
 {

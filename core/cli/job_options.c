@@ -121,7 +121,7 @@ int sw_job_options_take_script(sw_job_options *options, const sw_cli_parsed *par
     return SW_OK;
 }
 
-/* --- loading ----------------------------------------------------------------------------------------------------- */
+/* --- loading ------------------------------------------------------------------------------------------------------ */
 
 int sw_job_open(sw_runner *runner, const sw_job_options *options)
 {

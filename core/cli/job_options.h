@@ -1,6 +1,6 @@
 /* job_options.h -- the options that say which job is meant: shared by the commands that load a script.
  *
- *     argv --sw_job_options_set--> sw_runner_config (script, its arguments, --set values, settings that override the job's)
+ *     argv --sw_job_options_set--> sw_runner_config: script, arguments, --set values, settings that override the job's
  *
  * Ownership  sw_job_options owns the names in its pairs; all else points into argv.
  * Limits     SW_RUNNER_PAIRS_MAX of each kind of pair. */
@@ -56,7 +56,7 @@ int sw_job_options_set(sw_job_options *options, int id, const char *value, sw_er
 /* Takes the script and its arguments from what is left of the command line. SW_EINVAL when there is no script. */
 int sw_job_options_take_script(sw_job_options *options, const sw_cli_parsed *parsed, sw_error *err);
 
-/* Loads the job. The exit status; one that is not 0 has been explained on standard error. sw_runner_close in any case. */
+/* Loads the job. The exit status; one that is not 0 has been explained on standard error. Close the runner always. */
 int sw_job_open(sw_runner *runner, const sw_job_options *options);
 
 /* Writes each line of text to standard error, with "swlua: warning: " before it. */

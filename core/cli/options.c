@@ -9,7 +9,7 @@
 #define NAME_MAX_COMPARED 63 /* longer names are like no other */
 #define ID_HELP (SW_CLI_OPTIONS_MAX + 1)
 
-/* --- names ----------------------------------------------------------------------------------------------------- */
+/* --- names -------------------------------------------------------------------------------------------------------- */
 
 static int min_of(int a, int b)
 {
@@ -54,7 +54,7 @@ const char *sw_cli_nearest(const char *name, const char *const *names)
     return nearest;
 }
 
-/* --- parsing --------------------------------------------------------------------------------------------------- */
+/* --- parsing ------------------------------------------------------------------------------------------------------ */
 
 static const sw_cli_option *find_option(const sw_cli_option *options, int id)
 {
@@ -140,7 +140,7 @@ int sw_cli_parse(const sw_cli_option *options, int argc, char **argv, sw_cli_set
     return SW_OK;
 }
 
-/* --- values ---------------------------------------------------------------------------------------------------- */
+/* --- values ------------------------------------------------------------------------------------------------------- */
 
 int sw_cli_read_count(const char *value, uint64_t min, uint64_t max, uint64_t *out, sw_error *err)
 {

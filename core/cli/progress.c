@@ -18,7 +18,7 @@
 
 static const char clear_line[] = "\r\x1b[K";
 
-/* --- numbers --------------------------------------------------------------------------------------------------- */
+/* --- numbers ------------------------------------------------------------------------------------------------------ */
 
 /* 1234567 as "1,234,567". */
 static const char *group(char out[GROUPED_SIZE], uint64_t value)
@@ -40,7 +40,7 @@ static int print_elapsed(sw_buf *out, int64_t seconds)
     return sw_buf_printf(out, "%" PRId64 "h%02" PRId64 "m", seconds / 3600, seconds / 60 % 60);
 }
 
-/* --- what the engine has done ------------------------------------------------------------------------------------ */
+/* --- what the engine has done ------------------------------------------------------------------------------------- */
 
 static uint64_t events_in(const sw_runner *runner)
 {
@@ -118,7 +118,7 @@ static int print_fullest_queue(sw_buf *out, const sw_runner *runner)
     return fullest > 0 ? sw_buf_printf(out, ", queues %" PRIu64 "%%", fullest) : SW_OK;
 }
 
-/* --- lines ------------------------------------------------------------------------------------------------------- */
+/* --- lines -------------------------------------------------------------------------------------------------------- */
 
 /* "fraud 12s: 1,234,567 events in, 102,880/s, late 3, busiest score#0 87%, queues 40%" */
 static int print_line(sw_buf *out, sw_progress *progress, int64_t now_ns)

@@ -1,4 +1,4 @@
-/* progress.h -- what a running job shows on standard error: a line that renews itself on a terminal, or a line now and then.
+/* progress.h -- what a running job shows on standard error: a line that renews itself, or a line now and then.
  *
  *     runner's tick --sw_progress_tick--> counters of the engine --> a line        end --sw_progress_end--> one summary
  *

@@ -12,10 +12,10 @@
 struct sw_report {
     char *path;      /* where the report is to be */
     char *temporary; /* what is written and renamed; NULL: path is written in place */
-    sw_file *file;   /* open for writing */
+    sw_file *file;   /* open for writing, where path is written in place */
 };
 
-/* --- the text -------------------------------------------------------------------------------------------------- */
+/* --- the text ----------------------------------------------------------------------------------------------------- */
 
 const char *sw_report_status(const sw_runner *runner, int exit_status)
 {
@@ -23,7 +23,7 @@ const char *sw_report_status(const sw_runner *runner, int exit_status)
     return runner->has_engine && runner->engine.is_stopping ? "stopped" : "finished";
 }
 
-/* Time that the task instances which a component is part of were busy (a share of the run, averaged) and blocked (a sum). */
+/* How long the task instances that a component is in were busy (share of the run, averaged) and blocked (a sum). */
 static void measure_component(const sw_runner *runner, uint32_t component, double *busy_ratio,
                               double *blocked_ms)
 {
@@ -128,13 +128,24 @@ int sw_report_print(sw_buf *out, const sw_runner *runner, int exit_status)
     return rc;
 }
 
-/* --- the file -------------------------------------------------------------------------------------------------- */
+/* --- the file ----------------------------------------------------------------------------------------------------- */
 
-/* Is there something at the path that is no plain file, so that renaming over it would replace a pipe or a device? */
+/* Is there something at the path that renaming would replace for good: a pipe, a device, or a link (as /dev/stderr is,
+ * also where it leads to a plain file)? */
 static bool is_special(const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+    return lstat(path, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
+/* Not kept: a process that is killed is to leave nothing behind. */
+static int try_temporary(const sw_report *report, sw_error *err)
+{
+    sw_file *file;
+    int rc = sw_file_open_create(&file, report->temporary, err);
+    if (rc == SW_OK) rc = sw_file_close(file, err);
+    if (rc == SW_OK) rc = sw_fs_remove(report->temporary, err);
+    return rc;
 }
 
 static int open_file(sw_report *report, sw_error *err)
@@ -149,7 +160,7 @@ static int open_file(sw_report *report, sw_error *err)
         report->temporary = sw_strdup((const char *)name.data);
     sw_buf_deinit(&name);
     if (report->temporary == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
-    return sw_file_open_create(&report->file, report->temporary, err);
+    return try_temporary(report, err);
 }
 
 static void free_report(sw_report *report)
@@ -175,6 +186,8 @@ int sw_report_finish(sw_report *report, const sw_runner *runner, int exit_status
     sw_buf text = { 0 };
     int rc = sw_report_print(&text, runner, exit_status);
     if (rc != SW_OK) sw_error_set(err, rc, "out of memory");
+    if (rc == SW_OK && report->temporary != NULL)
+        rc = sw_file_open_create(&report->file, report->temporary, err);
     if (rc == SW_OK) rc = sw_file_write_all(report->file, text.data, text.size, err);
     int closed = sw_file_close(report->file, rc == SW_OK ? err : NULL);
     if (rc == SW_OK) rc = closed;

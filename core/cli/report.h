@@ -1,8 +1,8 @@
 /* report.h -- the JSON summary of a run that `--report FILE` asks for.
  *
- * Opened before the job runs, so that a file which cannot be written is known then, and written at its end: beside FILE and
- * renamed, so that a reader finds the old report or the new one. What is no plain file (a pipe, a device) is written in place,
- * and "-" is standard error.
+ * Opened before the job runs, so that a file which cannot be written is known then; written at its end, beside FILE and
+ * renamed, so that a reader finds the old report or the new one. What is no plain file (a pipe, a device, a link) is
+ * written in place, and "-" is standard error.
  *
  * Ownership  finish frees it. */
 #ifndef SW_CLI_REPORT_H

@@ -4,8 +4,8 @@
 #include "cli/command.h"
 #include "script/state.h"
 
-/* Runs busted in the engine's own Lua state, as its command line does, and returns the number it would exit with. busted is looked
- * for where Debian puts packages for Lua 5.1, behind the places LuaJIT looks in anyway. */
+/* Runs busted in the engine's own Lua state, as its command line does, and returns the number it would exit with. It is
+ * looked for where Debian puts packages for Lua 5.1, behind the places LuaJIT looks in anyway. */
 static const char run_busted[] =
     "local root = '/usr/share/lua/5.1/'\n"
     "local arch = ({ x64 = 'x86_64', arm64 = 'aarch64' })[jit.arch] or jit.arch\n"
