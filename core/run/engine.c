@@ -258,18 +258,30 @@ bool sw_engine_is_done(const sw_engine *engine)
 
 /* --- threads --------------------------------------------------------------------------------------------------- */
 
+/* What grows whenever the task's components get or emit an event. */
+static uint64_t pulse_of(const sw_engine *engine, const sw_task *task)
+{
+    const sw_plan_task *plan = &engine->graph->tasks[task->plan_task];
+    uint64_t pulse = 0;
+    for (uint32_t i = 0; i < plan->count; i++) {
+        const sw_instance *instance = &engine->instances[plan->components[i]][task->number];
+        pulse += __atomic_load_n(&instance->in, __ATOMIC_RELAXED) + __atomic_load_n(&instance->out, __ATOMIC_RELAXED);
+    }
+    return pulse;
+}
+
 /* Names a task whose call of user code has not returned for watchdog_ms. */
 static sw_task *find_stuck(sw_engine *engine, int64_t now_ns)
 {
     for (uint32_t i = 0; i < engine->task_count; i++) {
         sw_task *task = &engine->tasks[i];
-        uint64_t calls = __atomic_load_n(&task->calls, __ATOMIC_RELAXED);
+        uint64_t pulse = pulse_of(engine, task);
         bool is_calling = __atomic_load_n(&task->step_began_ns, __ATOMIC_RELAXED) != 0 &&
                           __atomic_load_n(&task->at, __ATOMIC_RELAXED) != 0;
-        if (!is_calling || calls != task->calls_seen || task->calls_seen_ns == 0) {
-            task->calls_seen = calls;
-            task->calls_seen_ns = now_ns;
-        } else if (now_ns - task->calls_seen_ns >= engine->options.watchdog_ms * 1000000) {
+        if (!is_calling || pulse != task->pulse_seen || task->pulse_seen_ns == 0) {
+            task->pulse_seen = pulse;
+            task->pulse_seen_ns = now_ns;
+        } else if (now_ns - task->pulse_seen_ns >= engine->options.watchdog_ms * 1000000) {
             return task;
         }
     }

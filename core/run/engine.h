@@ -34,6 +34,7 @@ typedef struct sw_engine_ops {
     sw_step (*resume)(void *arg, sw_task *task);                          /* run a task until it yields */
     void (*stop_worker)(void *arg, sw_worker *worker);                    /* on the worker's thread, at its end */
     void (*on_tick)(void *arg);                                           /* threads: main thread, about every 100 ms; may be NULL */
+    int (*dead_letter)(void *arg, const sw_row *row, sw_error *err);      /* any worker: an event set aside that nobody reads */
     void (*on_stuck)(void *arg, sw_task *task);                           /* main thread: a call of user code does not return */
 } sw_engine_ops;
 

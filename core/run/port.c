@@ -24,6 +24,7 @@ int sw_port_init(sw_port *port, const sw_edge *edge, uint32_t instance, sw_chann
 {
     memset(port, 0, sizeof(*port));
     sw_buf_init(&port->key);
+    sw_batch_init(&port->overflow);
     port->grouping = edge->grouping;
     port->own = instance;
     port->next = count > 0 ? instance % count : 0; /* Senders start at different consumers. */
@@ -46,6 +47,7 @@ void sw_port_deinit(sw_port *port)
     sw_free(port->fields.name_lens);
     sw_free(port->fields.indexes);
     sw_buf_deinit(&port->key);
+    sw_batch_deinit(&port->overflow);
     memset(port, 0, sizeof(*port));
 }
 
@@ -70,9 +72,75 @@ static int put_to_all(sw_port *port, const sw_row *row)
     return SW_OK;
 }
 
+int sw_port_drain(sw_port *port)
+{
+    while (port->overflow_next < port->overflow.size) {
+        const sw_row *row = (const sw_row *)(const void *)(port->overflow.data + port->overflow_next);
+        int rc = sw_channel_put(port->channels[row->reserved], row, row->wm);
+        if (rc == SW_EFULL) port->target = row->reserved;
+        if (rc != SW_OK) return rc;
+        port->overflow_next += row->len;
+    }
+    sw_batch_clear(&port->overflow);
+    port->overflow_next = 0;
+    return SW_OK;
+}
+
+/* Nothing may pass what waits in the overflow. */
+static inline int drain_before(sw_port *port)
+{
+    return port->overflow.count == 0 ? SW_OK : sw_port_drain(port);
+}
+
+static int overflow_to(sw_port *port, uint32_t index, const sw_row *row, uint64_t hash, const uint8_t *key,
+                       uint32_t key_len)
+{
+    if (port->overflow.count >= SW_OVERFLOW_ROWS) return SW_EFULL;
+    uint32_t len = sw_row_size(row->body_len, key_len);
+    sw_row *copy = sw_batch_reserve(&port->overflow, len);
+    if (copy == NULL) return SW_ENOMEM;
+    memcpy(copy, row, sizeof(*row) + row->body_len);
+    copy->len = len;
+    copy->hash = hash;
+    copy->key_len = key_len;
+    copy->wm = *port->wm;
+    copy->reserved = index;
+    memcpy(sw_row_key(copy), key, key_len);
+    sw_batch_commit(&port->overflow, len);
+    return SW_OK;
+}
+
+int sw_port_put_over(sw_port *port, const sw_row *row, const uint8_t *key, uint32_t key_len, uint32_t instance,
+                     sw_error *err)
+{
+    static const uint8_t no_key[1] = {0};
+    uint32_t index = instance;
+    int rc = SW_OK;
+    uint64_t hash = 0;
+    if (port->grouping == SW_GROUPING_KEY) {
+        if (port->fields.count > 0) {
+            if ((rc = sw_key_from_row(&port->fields, row, &port->key, err)) != SW_OK) return rc;
+            key = port->key.data;
+            key_len = (uint32_t)port->key.size;
+        }
+        hash = sw_hash(key, key_len);
+        return overflow_to(port, sw_key_instance(hash, port->count), row, hash, key, key_len);
+    }
+    if (port->grouping == SW_GROUPING_FORWARD) index = port->own;
+    if (port->grouping == SW_GROUPING_GLOBAL) index = 0;
+    if (port->grouping == SW_GROUPING_SHUFFLE) {
+        index = port->next;
+        port->next = (port->next + 1) % port->count;
+    }
+    if (port->grouping != SW_GROUPING_BROADCAST) return overflow_to(port, index, row, 0, no_key, 0);
+    for (index = 0; rc == SW_OK && index < port->count; index++) rc = overflow_to(port, index, row, 0, no_key, 0);
+    return rc;
+}
+
 int sw_port_put(sw_port *port, const sw_row *row, sw_error *err)
 {
-    int rc;
+    int rc = drain_before(port);
+    if (rc != SW_OK) return rc;
     switch (port->grouping) {
     case SW_GROUPING_FORWARD: return put_to_channel(port, port->own, row);
     case SW_GROUPING_GLOBAL: return put_to_channel(port, 0, row);
@@ -94,7 +162,8 @@ int sw_port_put_key(sw_port *port, const sw_row *row, const uint8_t *key, uint32
 {
     uint64_t hash = sw_hash(key, key_len);
     uint32_t index = sw_key_instance(hash, port->count);
-    int rc = sw_channel_put_keyed(port->channels[index], row, *port->wm, hash, key, key_len);
+    int rc = drain_before(port);
+    if (rc == SW_OK) rc = sw_channel_put_keyed(port->channels[index], row, *port->wm, hash, key, key_len);
     if (rc == SW_EFULL) port->target = index;
     return rc;
 }
@@ -102,6 +171,8 @@ int sw_port_put_key(sw_port *port, const sw_row *row, const uint8_t *key, uint32
 int sw_port_put_to(sw_port *port, const sw_row *row, uint32_t instance)
 {
     if (instance >= port->count) return SW_EINVAL;
+    int rc = drain_before(port);
+    if (rc != SW_OK) return rc;
     return put_to_channel(port, instance, row);
 }
 

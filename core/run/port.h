@@ -29,6 +29,8 @@ typedef struct sw_port {
     sw_grouping grouping;  /* */
     sw_key_fields fields;  /* key by fields; count 0 otherwise */
     sw_buf key;            /* scratch for key bytes */
+    sw_batch overflow;     /* rows taken over the bound, each with its target in `reserved`; they go first */
+    uint32_t overflow_next; /* bytes of it that have gone */
     int64_t wm_sent;       /* watermark last noted on all channels */
     int64_t open_since_ns; /* when the oldest unpublished row was first seen; 0 none */
 } sw_port;
@@ -45,7 +47,14 @@ int sw_port_put(sw_port *port, const sw_row *row, sw_error *err);
 int sw_port_put_key(sw_port *port, const sw_row *row, const uint8_t *key, uint32_t key_len);
 /* Sends a row to one instance. SW_EINVAL when there is no such instance. */
 int sw_port_put_to(sw_port *port, const sw_row *row, uint32_t instance);
-/* Sends a control row to every channel; always fits. */
+/* Takes a row though its channel is full, for a caller that cannot wait: up to SW_OVERFLOW_ROWS are kept behind the channels and go
+ * before anything that is put later. Key bytes and instance as in the functions above, where the grouping needs them. SW_EFULL
+ * beyond that. */
+int sw_port_put_over(sw_port *port, const sw_row *row, const uint8_t *key, uint32_t key_len, uint32_t instance,
+                     sw_error *err);
+/* Moves what was taken over the bound into the channels: SW_OK when nothing is left, else SW_EFULL. */
+int sw_port_drain(sw_port *port);
+/* Sends a control row to every channel; always fits. Drain first. */
 int sw_port_put_control(sw_port *port, const sw_row *row);
 
 /* After SW_EFULL: does the row fit now? */
@@ -58,5 +67,6 @@ bool sw_port_await_room(sw_port *port);
 bool sw_port_flush(sw_port *port, int64_t now_ns, bool all);
 
 #define SW_FLUSH_AFTER_NS 1000000
+#define SW_OVERFLOW_ROWS 65536
 
 #endif

@@ -147,6 +147,11 @@ int sw_task_send(sw_task *task, sw_row_kind kind, uint32_t id)
     item.row.body_len = sizeof(item.id);
     item.row.kind = (uint8_t)kind;
     for (uint32_t i = 0; i < task->port_count; i++) {
+        int rc = sw_port_drain(&task->ports[i]);
+        if (rc == SW_EFULL) task->blocked = &task->ports[i];
+        if (rc != SW_OK) return rc;
+    }
+    for (uint32_t i = 0; i < task->port_count; i++) {
         int rc = sw_port_put_control(&task->ports[i], &item.row);
         if (rc != SW_OK) return rc;
     }

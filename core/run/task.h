@@ -65,7 +65,6 @@ typedef struct sw_task {
     int64_t wm[SW_DOMAINS_MAX]; /* watermarks: [0] of the input, others of event_time components in the chain */
     int64_t wake_ms;            /* with SW_STEP_WAIT_TIME: engine time to run again at */
     int64_t timer_ms;           /* when the first processing timer is due; INT64_MAX none */
-    uint64_t calls;             /* calls of user code begun: the watchdog's pulse */
     uint32_t at;                /* component index + 1 whose user code is running; 0 none */
     uint32_t stamp;             /* of the event being processed: when it was taken in, us */
     uint32_t control;           /* source: id of the newest control item it is to send */
@@ -101,8 +100,8 @@ typedef struct sw_task {
     int64_t step_began_ns;       /* atomic by the watchdog's needs: clock when this step began; 0 not running */
     int64_t busy_ns, blocked_ns; /* time spent running, and waiting for room */
     int64_t blocked_since_ns;    /* 0 when not waiting for room */
-    uint64_t calls_seen;         /* watchdog: pulse at its last look */
-    int64_t calls_seen_ns;       /* watchdog: when the pulse last moved */
+    uint64_t pulse_seen;         /* watchdog: events counted by its components at the last look */
+    int64_t pulse_seen_ns;       /* watchdog: when that last changed */
     uint64_t writes;             /* rows written to sinks, for sampling latency */
     sw_histogram latency;        /* us from intake to a sink's write */
 } sw_task;
@@ -131,7 +130,7 @@ sw_step sw_task_fill(sw_task *task);
 /* The watermark raised by an event of this time, for sources written in Lua: raises wm[0] when it is new. */
 void sw_task_saw_time(sw_task *task, int64_t time);
 
-/* Sends an END or CONTROL row to every channel. */
+/* Sends an END or CONTROL row to every channel; SW_EFULL (and `blocked` set) while a port holds rows taken over its bound. */
 int sw_task_send(sw_task *task, sw_row_kind kind, uint32_t id);
 
 /* How many events may be made now under `rate`, at most SW_TASK_BATCH; 0: wake_ms is set. */

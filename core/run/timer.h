@@ -1,8 +1,8 @@
 /* timer.h -- the timers of one keyed operator instance: by key, in one kind of time.
  *
- * A timer has a due time, a key and an optional name. Without a name its identity is (key, time): set twice, it fires once.
- * With a name its identity is (key, name): setting it again moves it. Due timers come out by time, then key bytes, then
- * name, so that what they do is the same in every run.
+ * A timer has a due time, a key and an optional name. Without a name its identity is (key, time): set twice,
+ * it fires once. With a name its identity is (key, name): setting it again moves it. Due timers come out by
+ * time, then key bytes, then name, so that what they do is the same in every run.
  *
  * Ownership  Copies key and name in.
  * Threads    One: the instance's worker.
@@ -16,22 +16,25 @@
 
 typedef struct sw_timers sw_timers;
 
-typedef struct sw_timer { /* one due timer, as sw_timers_pop lends it: valid until the next call on the same sw_timers */
-    int64_t time;         /* when it was due, ms */
-    uint64_t hash;        /* of the key */
-    const uint8_t *key;   /* key bytes */
-    uint32_t key_len;     /* bytes */
-    const char *name;     /* NULL without a name */
-    uint32_t name_len;    /* bytes */
-    uint64_t seq;         /* order of setting, growing: tells timers set meanwhile from those set before */
+/* One due timer, as sw_timers_pop lends it: valid until the next call of sw_timers_set, _cancel, _pop or _clear,
+ * in whose arguments it may still stand. */
+typedef struct sw_timer {
+    int64_t time;       /* when it was due, ms */
+    uint64_t hash;      /* of the key */
+    const uint8_t *key; /* key bytes */
+    uint32_t key_len;   /* bytes */
+    const char *name;   /* NULL without a name */
+    uint32_t name_len;  /* bytes */
+    uint64_t seq;       /* order of setting, growing: tells timers set meanwhile from those set before */
 } sw_timer;
 
 int sw_timers_new(sw_timers **out, sw_error *err);
 void sw_timers_free(sw_timers *timers);
 
-/* SW_OK, SW_ENOMEM, SW_EINVAL (a name too long). */
-int sw_timers_set(sw_timers *timers, int64_t time, uint64_t hash, const uint8_t *key, uint32_t key_len, const char *name,
-                  uint32_t name_len);
+/* A timer set again to the time it has stays as it is, and keeps its seq; one that is moved gets a new seq. A name
+ * of no bytes is a name. SW_OK, SW_ENOMEM, SW_EINVAL (a name too long). */
+int sw_timers_set(sw_timers *timers, int64_t time, uint64_t hash, const uint8_t *key, uint32_t key_len,
+                  const char *name, uint32_t name_len);
 /* Removes the timer of (key, name), or of (key, time) where name is NULL. 1 if there was one, else 0. */
 int sw_timers_cancel(sw_timers *timers, int64_t time, uint64_t hash, const uint8_t *key, uint32_t key_len,
                      const char *name, uint32_t name_len);

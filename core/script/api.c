@@ -1,14 +1,17 @@
 #include "script/api.h"
 
+#include <dlfcn.h>
 #include <lauxlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/num.h"
 #include "io/registry.h"
 #include "run/engine.h"
-#include "script/dead_letters.h"
+#include "script/keyed_fields.h"
+#include "script/embedded.h"
 #include "script/ffi.h"
 #include "script/sim.h"
 #include "script/state.h"
@@ -364,7 +367,6 @@ static int l_keyed_fields(lua_State *L)
     return 0;
 }
 
-/* (userdata) -> { address of each entry, in order of key bytes } */
 static int push_entry(void *arg, sw_entry *entry)
 {
     lua_State *L = arg;
@@ -373,11 +375,24 @@ static int push_entry(void *arg, sw_entry *entry)
     return 0;
 }
 
+/* (userdata) -> { address of each entry, in order of key bytes } */
 static int l_keyed_entries(lua_State *L)
 {
     keyed_userdata *keyed = luaL_checkudata(L, 1, KEYED_TYPE);
     lua_newtable(L);
     if (sw_keyed_each(keyed->instance.store, push_entry, L) != SW_OK) return luaL_error(L, "out of memory");
+    return 1;
+}
+
+/* (userdata, key bytes) -> address of its entry, or nil */
+static int l_keyed_find(lua_State *L)
+{
+    keyed_userdata *keyed = luaL_checkudata(L, 1, KEYED_TYPE);
+    size_t len;
+    const char *key = luaL_checklstring(L, 2, &len);
+    sw_entry *entry = sw_keyed_find(keyed->instance.store, sw_hash(key, len), (const uint8_t *)key, (uint32_t)len);
+    if (entry != NULL) lua_pushlightuserdata(L, entry);
+    else lua_pushnil(L);
     return 1;
 }
 
@@ -424,12 +439,14 @@ static int l_log(lua_State *L)
     return 0;
 }
 
-/* (task, row): appends an event nobody reads to the job's dead-letters.jsonl */
+/* (task, row as cdata): hands over a dead letter that nobody in the job reads */
 static int l_dead_letter(lua_State *L)
 {
     sw_task *task = check_pointer(L, 1);
+    const sw_row *const *row = lua_topointer(L, 2);
+    sw_engine *engine = task->engine;
     sw_error err;
-    if (sw_dead_letters_write(task->engine, check_pointer(L, 2), &err) != SW_OK) return raise_error(L, &err);
+    if (engine->ops.dead_letter(engine->ops.arg, *row, &err) != SW_OK) sw_engine_fail(engine, 1, "%s", err.text);
     return 0;
 }
 
@@ -439,6 +456,26 @@ static int l_format_number(lua_State *L)
     char text[40];
     lua_pushlstring(L, text, sw_num_format_double(text, luaL_checknumber(L, 1)));
     return 1;
+}
+
+static void push_codes(lua_State *L)
+{
+    static const int codes[] = {SW_EFULL, SW_ETYPE, SW_EFORMAT};
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        lua_pushinteger(L, codes[i]);
+        lua_setfield(L, -2, sw_error_name(codes[i]));
+    }
+}
+
+/* The path of swlua.so when this code was loaded from it; nil in the program, whose symbols are global. */
+static void push_library(lua_State *L)
+{
+    Dl_info info;
+    if (dladdr((void *)(uintptr_t)swffi_abi, &info) != 0 && strstr(info.dli_fname, ".so") != NULL)
+        lua_pushstring(L, info.dli_fname);
+    else
+        lua_pushnil(L);
 }
 
 int l_open_core(lua_State *L)
@@ -458,6 +495,7 @@ int l_open_core(lua_State *L)
         {"keyed_new", l_keyed_new},
         {"keyed_fields", l_keyed_fields},
         {"keyed_entries", l_keyed_entries},
+        {"keyed_find", l_keyed_find},
         {"scratch_new", l_scratch_new},
         {"decode_batch", l_decode_batch},
         {"decode_bytes", l_decode_bytes},
@@ -470,7 +508,11 @@ int l_open_core(lua_State *L)
     };
     lua_newtable(L);
     luaL_register(L, NULL, functions);
-    lua_pushlstring(L, sw_ffi_cdef, strlen(sw_ffi_cdef));
+    lua_pushstring(L, sw_ffi_cdef);
     lua_setfield(L, -2, "cdef");
+    push_codes(L);
+    lua_setfield(L, -2, "codes");
+    push_library(L);
+    lua_setfield(L, -2, "library");
     return 1;
 }

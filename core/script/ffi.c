@@ -6,7 +6,7 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 #include "run/engine.h"
-#include "state/key.h"
+#include "script/keyed_fields.h"
 
 #define LATENCY_SAMPLE 64 /* one write to a sink in this many is timed */
 
@@ -60,6 +60,7 @@ SW_FFI_EXPORT void swffi_task_answer(sw_task *task, uint32_t id) { sw_engine_ans
 SW_FFI_EXPORT int64_t swffi_task_input_watermark(const sw_task *task) { return sw_task_input_watermark(task); }
 SW_FFI_EXPORT void swffi_task_saw_time(sw_task *task, int64_t time) { sw_task_saw_time(task, time); }
 SW_FFI_EXPORT int swffi_task_fill(sw_task *task) { return sw_task_fill(task); }
+SW_FFI_EXPORT void swffi_task_give_credit(sw_task *task, int count) { task->rate_credit += count; }
 SW_FFI_EXPORT uint32_t swffi_task_credit(sw_task *task) { return sw_task_take_credit(task); }
 
 SW_FFI_EXPORT int swffi_task_on_control(sw_task *task, sw_input *input, uint32_t id)
@@ -110,6 +111,12 @@ SW_FFI_EXPORT int swffi_port_put_key(sw_task *task, sw_port *port, const sw_row 
 SW_FFI_EXPORT int swffi_port_put_to(sw_task *task, sw_port *port, const sw_row *row, uint32_t instance)
 {
     return note_blocked(task, port, sw_port_put_to(port, row, instance));
+}
+
+SW_FFI_EXPORT int swffi_port_put_over(sw_task *task, sw_port *port, const sw_row *row, const uint8_t *key,
+                                      uint32_t key_len, uint32_t instance)
+{
+    return sw_port_put_over(port, row, key, key_len, instance, &task->err);
 }
 
 SW_FFI_EXPORT int swffi_sink_write(sw_task *task, sw_sink *sink, const sw_row *row)
@@ -175,9 +182,24 @@ SW_FFI_EXPORT int swffi_keyed_set_string(sw_keyed_instance *keyed, sw_entry *ent
     return sw_keyed_set_string(keyed->store, entry, field, bytes, len);
 }
 
-SW_FFI_EXPORT uint64_t swffi_keyed_expire(sw_keyed_instance *keyed, int64_t before_ms, uint32_t max_steps)
+typedef struct expiry {
+    sw_keyed_instance *keyed; /* */
+    uint32_t count;           /* entries gone */
+} expiry;
+
+/* Lua frees the cache slot of a live table that went. */
+static void note_expired(void *arg, sw_entry *entry)
 {
-    return sw_keyed_expire(keyed->store, before_ms, max_steps, NULL, NULL);
+    expiry *e = arg;
+    e->keyed->expired_live[e->count++] = entry->live;
+}
+
+SW_FFI_EXPORT uint32_t swffi_keyed_expire(sw_keyed_instance *keyed, int64_t before_ms, uint32_t max_steps)
+{
+    expiry e = {.keyed = keyed};
+    uint32_t bound = sizeof(keyed->expired_live) / sizeof(keyed->expired_live[0]);
+    sw_keyed_expire(keyed->store, before_ms, max_steps < bound ? max_steps : bound, note_expired, &e);
+    return e.count;
 }
 
 /* --- timers: which is 0 for event time, 1 for processing time ---------------------------------------------------- */

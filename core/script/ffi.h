@@ -10,13 +10,8 @@
 #include "base/buf.h"
 #include "run/task.h"
 #include "run/timer.h"
-#include "state/key.h"
 #include "state/keyed.h"
 #define SW_FFI_EXPORT __attribute__((visibility("default"), used))
-typedef struct sw_keyed_fields {
-    sw_key_fields fields; /* which fields make the key */
-    sw_buf key;           /* scratch for its bytes */
-} sw_keyed_fields;
 #if 0
 typedef struct sw_row {
     int64_t time, wm;
@@ -42,7 +37,6 @@ typedef struct sw_instance {
 typedef struct sw_input { int64_t wm; sw_batch *batch; uint32_t edge, is_ended; } sw_input;
 typedef struct sw_task {
     int64_t now_ms, wm[8], wake_ms, timer_ms;
-    uint64_t calls;
     uint32_t at, stamp, control, control_seen, is_stopping, number;
     sw_batch rows;
     sw_error err;
@@ -68,6 +62,7 @@ typedef struct sw_keyed_instance {
     const char *timer_name;
     uint32_t timer_name_len;
     void *fields;
+    uint32_t expired_live[64];
 } sw_keyed_instance;
 const uint32_t *swffi_abi(void);
 int swffi_scratch_grow(sw_scratch *scratch, uint32_t size);
@@ -84,6 +79,7 @@ int64_t swffi_task_source_watermark(const sw_task *task);
 void swffi_task_saw_time(sw_task *task, int64_t time);
 int swffi_task_fill(sw_task *task);
 uint32_t swffi_task_credit(sw_task *task);
+void swffi_task_give_credit(sw_task *task, int count);
 int swffi_task_send(sw_task *task, int kind, uint32_t id);
 int swffi_task_close_sinks(sw_task *task);
 int swffi_port_put(sw_task *task, sw_port *port, const sw_row *row);
@@ -99,7 +95,7 @@ void swffi_keyed_prefetch(sw_keyed_instance *keyed, const sw_batch *batch);
 void swffi_keyed_remove(sw_keyed_instance *keyed, sw_entry *entry);
 int swffi_keyed_set_bytes(sw_keyed_instance *keyed, sw_entry *entry, const uint8_t *bytes, uint32_t len);
 int swffi_keyed_set_string(sw_keyed_instance *keyed, sw_entry *entry, uint32_t field, const char *bytes, uint32_t len);
-uint64_t swffi_keyed_expire(sw_keyed_instance *keyed, int64_t before_ms, uint32_t max_steps);
+uint32_t swffi_keyed_expire(sw_keyed_instance *keyed, int64_t before_ms, uint32_t max_steps);
 int swffi_timer_set(sw_keyed_instance *keyed, int which, int64_t time, const char *name, uint32_t name_len);
 int swffi_timer_cancel(sw_keyed_instance *keyed, int which, int64_t time, const char *name, uint32_t name_len);
 int swffi_timer_pop(sw_keyed_instance *keyed, int which, int64_t until);

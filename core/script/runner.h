@@ -53,6 +53,7 @@ typedef struct sw_runner {
     uint32_t parallelism;    /* settings of the job that the engine needs: instances by default */
     uint32_t queue;          /* events per channel */
     int64_t watchdog_ms;     /* */
+    struct sw_dead_letters *letters; /* */
     void (*on_tick)(void *); /* called about every 100 ms by the main thread while it runs; may be NULL */
     void *tick_arg;          /* */
     int64_t began_ns;        /* clock when run began */
@@ -80,6 +81,9 @@ sw_instance sw_runner_totals(const sw_runner *runner, uint32_t component);
 /* Calls function `name` of Lua module `module` in the main state with the job as its argument and appends the string it returns to out. (Before run, or after it.) */
 int sw_runner_call(sw_runner *runner, const char *module, const char *name, const char *argument, sw_buf *out,
                    sw_error *err);
+
+/* For the engine's ops: gives a worker its state and makes the coroutines of its tasks, on its thread. */
+int sw_runner_start_worker(sw_runner *runner, sw_worker *worker, sw_error *err);
 
 void sw_runner_close(sw_runner *runner);
 

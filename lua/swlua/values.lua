@@ -2,6 +2,7 @@
 ---
 --- Records are cdata of the engine, which sets `record_copy` and `record_table` where it runs.
 local ffi = require("ffi")
+local pairs = pairs -- The global is replaced where jobs run.
 
 ---@class swlua.values
 local M = {}

@@ -1,6 +1,9 @@
 --- The engine's C side as the Lua side sees it: one cdef per state, checked against the compiler's layout.
 -- Threads: everything here belongs to one Lua state.
 local ffi = require("ffi")
+-- A chain of components is one long trace: LuaJIT's bounds are for smaller programs.
+require("jit.opt").start("maxtrace=8000", "maxrecord=20000", "maxirconst=4000", "maxsnap=2000", "maxside=400",
+  "sizemcode=256", "maxmcode=32768")
 local core = require("swlua.core")
 
 ffi.cdef(core.cdef)

@@ -9,6 +9,7 @@ local check = require("swlua.check")
 local decode = require("swlua.internal.decode")
 local errors = require("swlua.internal.errors")
 local records = require("swlua.internal.records")
+local values = require("swlua.values")
 
 local ffi, C, core = f.ffi, f.C, f.core
 local yield = coroutine.yield
@@ -109,11 +110,14 @@ end
 local function close_component(x)
   local close = x.self and x.self.close
   if not close then return end
-  x.task.calls = x.task.calls + 1
   x.task.at = x.at
   local ok, err = xpcall(close, x.trace, x.self)
-  x.task.at = 0
   if not ok then x.fail(err, nil, tonumber(x.task.now_ms)) end
+end
+
+--- Sends a control item behind everything that was emitted.
+local function send(task, kind, id)
+  while C.swffi_task_send(task.T, kind, id) == f.FULL do yield(f.WAIT_ROOM) end
 end
 
 --- All input has been read: timers fire, components close, downstream hears of it.
@@ -133,11 +137,11 @@ local function finish(task)
     return errors.halt()
   end
   for domain = 0, task.domains do T.wm[domain] = TIME_MAX end
-  C.swffi_task_send(T, f.END, 0)
+  send(task, f.END, 0)
 end
 
 local function act_on_control(task, id)
-  C.swffi_task_send(task.T, f.CONTROL, id)
+  send(task, f.CONTROL, id)
   C.swffi_task_answer(task.T, id)
 end
 
@@ -250,7 +254,7 @@ local function malformed_handler(task, x, pass)
 end
 
 local function raw_text(event)
-  local ok, text = pcall(check.text_of_event, event)
+  local ok, text = pcall(values.str, event)
   return ok and text or tostring(event)
 end
 
@@ -367,7 +371,7 @@ local function custom_body(task, x)
   local encode, pass = x.encoder("emit got"), x.consumers("default") or x.stages.unread(x)
   local time_of, saw_time = source_time(task, x), saw_time_function(task)
   local malformed = x.consumers("malformed")
-  local instance, made = x.instance, 0
+  local instance, made, max_delay = x.instance, 0, x.component.options.max_delay_ms or 0
   local function send(to, event, time)
     local encoded = encode(event)
     local ms, problem = time_of(encoded, time)
@@ -385,20 +389,26 @@ local function custom_body(task, x)
       if named[name] == nil then named[name] = x.consumers(name) or x.stages.unread(x) end
       return send(named[name], event, time)
     end,
+    watermark = function(_, time) -- promises that no event before `time` will come
+      C.swffi_task_saw_time(T, time + max_delay)
+      advance(task, 0, C.swffi_task_source_watermark(T))
+    end,
     now = function() return tonumber(C.swffi_now_ms(T)) end,
   }
   return function()
     local credit = C.swffi_task_credit(T)
     if credit == 0 then return WAIT_TIME end
     T.stamp = C.swffi_stamp(T)
-    T.calls = T.calls + 1
     T.at, made = x.at, 0
     local ok, result = xpcall(x.component.operator.get_events, x.trace, x.self, out)
-    T.at = 0
-    if T.rate_limited ~= 0 then C.swffi_task_give_credit(T, credit - made) end
+    C.swffi_task_give_credit(T, credit - made)
     if not ok then x.fail(result, nil, tonumber(T.now_ms)) end
     after_batch(task)
     if result == "done" then return DONE end
+    if result == "wait" then -- until woken: sources of sw.test
+      T.wake_ms = TIME_MAX
+      return WAIT_TIME
+    end
     if result ~= "idle" then return RAN end
     T.wake_ms = T.now_ms + IDLE_MS
     return WAIT_TIME

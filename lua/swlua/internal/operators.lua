@@ -89,7 +89,7 @@ local function collector(task, x, state, keyed, encode)
   local emit = x.stages.emitter(x, state, encode, pass)
   local T = task.T
   local out = keyed and timer_methods(task, x, keyed) or {}
-  out.emit = function(_, event, time) return emit(event, time) end
+  out.emit = function(_, event, time) emit(event, time) end
   out.emit_to = emit_to_function(x, named_emitters(x, state, encode))
   out.now = function() return tonumber(C.swffi_now_ms(T)) end
   local fields = {
@@ -192,6 +192,7 @@ function builders.sink(task, x)
     return x.stages.custom_sink(x, component.operator.apply, x.self)
   end
   x.only_encodes = true
+  if component.connector.type == "null" then return x.stages.null_sink(x) end
   local sink = ffi.cast(f.sink_p, core.open_sink(task.pointer, component.connector.type, component.connector.options,
     x.name))
   local codes = core.codes
@@ -265,7 +266,6 @@ local function timer_caller(x, keyed, on_timer, state, out)
     local value = has_state and x.state_of(entry) or nil
     records.current.keyed = keyed
     state.time = time
-    x.task.calls = x.task.calls + 1
     x.task.at = x.at
     local was_ordered = x.order.on
     x.order.on = was_ordered or has_state
@@ -276,7 +276,6 @@ local function timer_caller(x, keyed, on_timer, state, out)
       ok, err = xpcall(on_timer, x.trace, time, out, value, name)
     end
     x.order.on = was_ordered
-    x.task.at = 0
     if not ok then x.fail(err, nil, time) end
     if has_state then x.after(entry, value) end
   end

@@ -68,7 +68,9 @@ local converters = {
   f64 = [[if type(v) ~= "number" then
     if istype(int64, v) or istype(uint64, v) then v = tonumber(v) else bad_value(NAME, "a number (f64)", v) end end]],
   i64 = [[if type(v) == "number" then
-    if v ~= floor(v) or v >= 9223372036854775808 or v < -9223372036854775808 then bad_value(NAME, "an integer (i64)", v) end
+    local whole = cast(int64, v)
+    if tonumber(whole) ~= v or v >= 9223372036854775808 then bad_value(NAME, "an integer (i64)", v) end
+    v = whole
     elseif not istype(int64, v) then
       if istype(uint64, v) and v < 9223372036854775808ULL then v = cast(int64, v)
       else bad_value(NAME, "an integer (i64)", v) end end]],
@@ -128,36 +130,43 @@ local function attach_metatable(schema, ctype, where)
   ffi.metatype(ctype, {
     __index = function(r, k)
       local read = get[k]
-      if read == nil then return no_field(schema, k) end
-      return read(r)
+      if read == nil then no_field(schema, k) end
+      local value = read(r) -- No tail call: the recorder bounds them.
+      return value
     end,
     __newindex = function(r, k, v)
       local write = set[k]
-      if write == nil then return no_field(schema, k) end
-      return write(r, v)
+      if write == nil then no_field(schema, k) end
+      write(r, v)
     end,
   })
   return get, set
 end
 
---- A function that writes a table as a record row into a scratch and returns the record. `check` set: unknown fields are looked for
--- (which keeps the JIT from sinking the table, so the caller does it for a sample of the events).
-local function make_writer(schema, ctype_name)
-  local fixed = f.ROW_SIZE + words(schema) * 4 + 8 * #schema.fields
-  local out = { ([[local ptr = ffi.typeof("%s *") return function(t, S, check)
-    if check then for k in pairs(t) do if not known[k] then no_field(k) end end end
-    local size = %d]]):format(ctype_name, fixed) }
+--- Raises for a field that the schema lacks. Its loop must not become a trace in the middle of the hot one, and looking at all keys
+-- keeps the JIT from sinking the table: the caller does it for a sample of the events.
+local function make_check(schema)
+  local known = {}
+  for _, field in ipairs(schema.fields) do known[field.name] = true end
+  local function check_fields(t)
+    for k in pairs(t) do
+      if not known[k] then no_field(schema, k) end
+    end
+  end
+  jit.off(check_fields)
+  return check_fields
+end
+
+local function put_strings_length(out, schema)
   for i, field in ipairs(schema.fields) do
     if field.type == "string" then
       out[#out + 1] = fill([[do local v = t[NAME] if v ~= nil then ]] .. converters.string
         .. [[ size = size + #v end end]], i, field)
     end
   end
-  out[#out + 1] = ([[local len = band(size + 7, -8)
-    if len > S.cap then grow(S, len) end
-    local data = S.data
-    local r = cast(ptr, data)
-    local off = %d]]):format(fixed)
+end
+
+local function put_slots(out, schema)
   local word = -1
   for i, field in ipairs(schema.fields) do
     local w = bit_of(i)
@@ -173,13 +182,38 @@ local function make_writer(schema, ctype_name)
   end
   out[#out + 1] = ("r.sw__p[%d] = p end"):format(word)
   for w = word + 1, words(schema) - 1 do out[#out + 1] = ("r.sw__p[%d] = 0"):format(w) end
-  out[#out + 1] = ([[local h = r.sw__h
-    h.len = len h.body_len = size - %d h.key_len = 0 h.schema = %d h.kind = 0 h.flags = 0
-    return r end]]):format(f.ROW_SIZE, schema.id)
-  local known = {}
-  for _, field in ipairs(schema.fields) do known[field.name] = true end
-  return compile(table.concat(out, "\n"), "record.write",
-    { known = known, no_field = function(k) no_field(schema, k) end })
+end
+
+--- Text of a function that binds a scratch of its own and returns the writer: table -> record in that scratch. What never changes of the
+-- header is written once; only records with strings change their length.
+local function writer_text(schema, ctype_name)
+  local fixed = f.ROW_SIZE + words(schema) * 4 + 8 * #schema.fields
+  local has_strings = false
+  for _, field in ipairs(schema.fields) do has_strings = has_strings or field.type == "string" end
+  local out = { ([[local ptr = ffi.typeof("%s *")
+    return function(S)
+    local function prepare(len)
+      if len > S.cap then grow(S, len) end
+      local r = cast(ptr, S.data)
+      local h = r.sw__h
+      h.len, h.body_len, h.key_len, h.hash = len, %d, 0, 0
+      h.schema, h.kind, h.flags, h.reserved = %d, 0, 0, 0
+      return r
+    end
+    local r = prepare(%d)]]):format(ctype_name, fixed - f.ROW_SIZE, schema.id, fixed) }
+  out[#out + 1] = "return function(t)"
+  if has_strings then
+    out[#out + 1] = ("local size = %d"):format(fixed)
+    put_strings_length(out, schema)
+    out[#out + 1] = ([[local len = band(size + 7, -8)
+      if len > S.cap then r = prepare(len) end
+      local data, off = S.data, %d
+      local h = r.sw__h
+      h.len, h.body_len, h.flags = len, size - %d, 0]]):format(fixed, f.ROW_SIZE)
+  end
+  put_slots(out, schema)
+  out[#out + 1] = "return r end end"
+  return table.concat(out, "\n")
 end
 
 local by_id, by_text, states_by_text = {}, {}, {}
@@ -196,9 +230,14 @@ function M.of(schema)
   made.ctype = ffi.typeof(name)
   made.pointer = ffi.typeof(name .. " *")
   made.get, made.set = attach_metatable(made, made.ctype, "row")
-  made.write = make_writer(made, name)
+  made.check_fields = make_check(made)
+  local text = writer_text(made, name)
+  made.writer = function(S) return compile(text, "record.write")(S) end -- compiled anew: each writer gets its own traces
   local pointer, cast = made.pointer, ffi.cast
-  made.view = function(row) return cast(pointer, row) end
+  made.view = function(row)
+    local record = cast(pointer, row)
+    return record
+  end
   by_text[schema.text], by_id[made.id] = made, made
   return made
 end
@@ -236,14 +275,23 @@ function M.to_table(record, schema)
   return out
 end
 
---- Writes a record whose strings were set in place as a plain row.
-function M.flatten(record, scratch)
-  local schema = M.schema_of(record)
-  local header = record.sw__h
-  local time, stamp = header.time, header.stamp
-  local flat = schema.write(M.to_table(record, schema), scratch)
-  flat.sw__h.time, flat.sw__h.stamp = time, stamp
-  return flat
+--- A function that writes a record whose strings were set in place as a plain row, in memory of its own: a row stays until the function's
+-- next call with a record of the same schema.
+function M.flattener()
+  local writers, anchors = {}, {}
+  return function(record)
+    local schema = M.schema_of(record)
+    if not writers[schema] then
+      local S, anchor = f.scratch()
+      anchors[#anchors + 1] = anchor
+      writers[schema] = schema.writer(S)
+    end
+    local header = record.sw__h
+    local time, stamp = header.time, header.stamp
+    local flat = writers[schema](M.to_table(record, schema))
+    flat.sw__h.time, flat.sw__h.stamp = time, stamp
+    return flat
+  end
 end
 
 --- Forgets the strings that were set on records of the batch that is done.
@@ -260,14 +308,13 @@ end
 
 --- Records over memory of their own: the memory is kept as long as the record is.
 local anchors = setmetatable({}, { __mode = "k" })
-local copy_scratch, copy_anchor = f.scratch()
-M.copy_anchor = copy_anchor
+local flatten_copy = M.flattener()
 
 --- What sw.copy does with a record: a record that outlives the call.
 values.record_copy = function(v)
   local schema = M.schema_of(v)
   if not schema then return nil end
-  if v.sw__h.flags ~= 0 then v = M.flatten(v, copy_scratch) end
+  if v.sw__h.flags ~= 0 then v = flatten_copy(v) end
   local len = v.sw__h.len
   local memory = ffi.new("uint8_t[?]", len)
   ffi.copy(memory, v, len)

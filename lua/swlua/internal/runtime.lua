@@ -2,6 +2,7 @@
 --
 --     core.tasks(worker) ──► per task: components in reverse order, each given what it passes events to ──► internal/main.lua
 local f = require("swlua.internal.ffi")
+local check = require("swlua.check")
 local errors = require("swlua.internal.errors")
 local graph = require("swlua.internal.graph")
 local main = require("swlua.internal.main")
@@ -24,15 +25,14 @@ M.order = require("swlua.internal.order").state
 local function row_maker(task)
   local T = task.T
   local S, anchor = f.scratch()
-  local flat, flat_anchor = f.scratch()
+  local flatten = records.flattener()
   task.anchors[#task.anchors + 1] = anchor
-  task.anchors[#task.anchors + 1] = flat_anchor
   local row_p, head = f.row_p, f.ROW_SIZE
   return function(event, time)
     local row
     if type(event) == "cdata" then
       row = cast(row_p, event)
-      if row.flags ~= 0 then row = cast(row_p, records.flatten(event, flat)) end
+      if row.flags ~= 0 then row = cast(row_p, flatten(event)) end
     else
       local n = pack.event(S, head, event)
       local len = band(n + 7, -8)
@@ -127,17 +127,28 @@ local function encoder(task, component, verb)
     local schema = records.of(component.schema)
     local S, anchor = f.scratch()
     task.anchors[#task.anchors + 1] = anchor
-    local write, pointer, strict, seen = schema.write, schema.pointer, task.options.strict, 0
+    local write, pointer, strict = schema.writer(S), schema.pointer, task.options.strict
+    local countdown, is_new = 0, 32 -- events until the next whose fields are checked
     local istype = ffi.istype
     return function(event)
       if type(event) == "table" then
-        seen = seen + 1
-        return write(event, S, strict or seen < 1024 or seen % 64 == 0)
+        countdown = countdown - 1
+        if countdown < 0 or strict then
+          schema.check_fields(event)
+          is_new = is_new - 1
+          countdown = is_new > 0 and 0 or 1023
+        end
+        local record = write(event)
+        return record
       end
       if type(event) == "cdata" then
         if istype(pointer, event) then return event end
         local other = records.schema_of(event)
-        if other then return write(records.to_table(event, other), S, true) end
+        if other then
+          local as_table = records.to_table(event, other)
+          schema.check_fields(as_table)
+          return write(as_table)
+        end
       end
       return refuse(event)
     end
@@ -170,9 +181,10 @@ local function set_aside_function(task, x)
   return function(letter, time)
     if x.letters == nil then x.letters = consumers(task, x, "dead_letters") or false end
     if x.letters then return x.letters(letter, time) end
+    if task.options.on_dead_letter then return task.options.on_dead_letter(letter) end
     local ok, row = pcall(task.to_row, letter, time)
     if not ok then
-      letter.event = values.show(letter.event)
+      letter.event = check.show(letter.event)
       row = task.to_row(letter, time)
     end
     core.dead_letter(task.pointer, row)
@@ -228,6 +240,13 @@ local function mark_behind_dead_letters(job)
   end
 end
 
+--- Rows may come from components of other workers: every layout of the job is known in every state.
+local function make_schemas(job)
+  for _, component in ipairs(job.components) do
+    if component.schema then records.of(component.schema) end
+  end
+end
+
 -- Tasks ------------------------------------------------------------------------------------------------------------
 
 local function make_task(worker, job, edges, desc, options)
@@ -257,6 +276,7 @@ function M.start(worker, job, options)
   local edges = graph.edges(job)
   local tasks = {}
   mark_behind_dead_letters(job)
+  make_schemas(job)
   for i, desc in ipairs(core.tasks(worker)) do
     local task = make_task(worker, job, edges, desc, options)
     task.coroutine = coroutine.create(main.body(task))

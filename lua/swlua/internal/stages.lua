@@ -4,10 +4,10 @@
 --
 -- This module is loaded afresh for every stage (core.chunk), so each has prototypes, and so JIT traces, of its own: a
 -- prototype shared by several components would make their traces guard against each other.
--- Rules here: no table or closure per event; user code runs under xpcall; a component's error never reaches the one before it.
+-- Rules here: no tail calls (the recorder of the JIT bounds them); no table or closure per event; user code runs under xpcall; a component's error never reaches the one before it.
 --
 -- The context `x` of a component (made by internal/runtime.lua):
---   task, instance  cdata        at           component index + 1, for the watchdog
+--   task, instance  cdata        at           component index + 1: the watchdog names whose code runs; cleared when the task yields
 --   fail(err, event, time)       counts, skips, sets aside, or fails the job
 --   trace           message handler for xpcall
 local f = require("swlua.internal.ffi")
@@ -23,7 +23,7 @@ local M = {}
 function M.fan_out(first, second, copy)
   return function(event, time)
     first(copy(event), time)
-    return second(event, time)
+    second(event, time)
   end
 end
 
@@ -31,7 +31,7 @@ end
 function M.tee(first, second)
   return function(event, time)
     first(event, time)
-    return second(event, time)
+    second(event, time)
   end
 end
 
@@ -45,17 +45,16 @@ end
 function M.map(x, fn, encode, pass)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
   local function call(event)
-    return encode(fn(event))
+    local result = encode(fn(event))
+    return result
   end
   return function(event, time)
     instance.n_in = instance.n_in + 1
-    task.calls = task.calls + 1
     task.at = at
     local ok, result = xpcall(call, trace, event)
-    task.at = 0
     if not ok then return fail(result, event, time) end
     instance.n_out = instance.n_out + 1
-    return pass(result, time)
+    pass(result, time)
   end
 end
 
@@ -63,14 +62,12 @@ function M.filter(x, fn, pass)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
   return function(event, time)
     instance.n_in = instance.n_in + 1
-    task.calls = task.calls + 1
     task.at = at
     local ok, keep = xpcall(fn, trace, event)
-    task.at = 0
     if not ok then return fail(keep, event, time) end
     if keep then
       instance.n_out = instance.n_out + 1
-      return pass(event, time)
+      pass(event, time)
     end
   end
 end
@@ -90,11 +87,9 @@ function M.flat_map(x, fn, state, emit)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
   return function(event, time)
     instance.n_in = instance.n_in + 1
-    task.calls = task.calls + 1
     task.at = at
     state.time = time
     local ok, err = xpcall(fn, trace, event, emit)
-    task.at = 0
     if not ok then return fail(err, event, time) end
   end
 end
@@ -102,14 +97,12 @@ end
 --- apply of an operator without keyed state.
 function M.apply(x, fn, self, state, out)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
-  local call = self and function(event) return fn(self, event, out) end or function(event) return fn(event, out) end
+  local call = self and function(event) fn(self, event, out) end or function(event) fn(event, out) end
   return function(event, time)
     instance.n_in = instance.n_in + 1
-    task.calls = task.calls + 1
     task.at = at
     state.time = time
     local ok, err = xpcall(call, trace, event)
-    task.at = 0
     if not ok then return fail(err, event, time) end
   end
 end
@@ -118,18 +111,16 @@ end
 function M.apply_record_state(x, fn, self, state, out, keyed, layout, after)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
   local current, pointer, entry_size = x.current, layout.pointer, f.ENTRY_SIZE
-  local call = self and function(event, record) return fn(self, event, out, record) end
-    or function(event, record) return fn(event, out, record) end
+  local call = self and function(event, record) fn(self, event, out, record) end
+    or function(event, record) fn(event, out, record) end
   local is_small, has_ttl = layout.words == 2, x.has_ttl
   return function(event, time, entry)
     instance.n_in = instance.n_in + 1
-    task.calls = task.calls + 1
     task.at = at
     state.time = time
     current.keyed = keyed
     local record = cast(pointer, cast(bytes_p, entry) + entry_size)
     local ok, err = xpcall(call, trace, event, record)
-    task.at = 0
     if has_ttl then entry.changed_ms = x.ttl_now(time) end
     if not ok then fail(err, event, time) end
     if not is_small or (record.sw__p[0] == 0 and record.sw__p[1] == 0) then after(entry, record) end
@@ -139,12 +130,11 @@ end
 --- apply of an operator with a state table.
 function M.apply_table_state(x, fn, self, state, out, tables)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
-  local call = self and function(event, t) return fn(self, event, out, t) end
-    or function(event, t) return fn(event, out, t) end
+  local call = self and function(event, t) fn(self, event, out, t) end
+    or function(event, t) fn(event, out, t) end
   local take, give_back, has_ttl, order = tables.take, tables.give_back, x.has_ttl, x.order
   return function(event, time, entry)
     instance.n_in = instance.n_in + 1
-    task.calls = task.calls + 1
     task.at = at
     state.time = time
     local t = take(entry)
@@ -152,10 +142,9 @@ function M.apply_table_state(x, fn, self, state, out, tables)
     order.on = true
     local ok, err = xpcall(call, trace, event, t)
     order.on = was_ordered
-    task.at = 0
     if has_ttl then entry.changed_ms = x.ttl_now(time) end
     if not ok then fail(err, event, time) end
-    return give_back(entry, t)
+    give_back(entry, t)
   end
 end
 
@@ -165,7 +154,7 @@ function M.keyed_by_fields(x, keyed, to_row, pass)
   return function(event, time)
     local entry = C.swffi_keyed_fields(task, keyed, to_row(event, time))
     if entry == nil then return fail_text(event, time) end
-    return pass(event, time, entry)
+    pass(event, time, entry)
   end
 end
 
@@ -175,7 +164,7 @@ function M.keyed_by_values(x, keyed, put_key_of, scratch, pass)
   return function(event, time)
     local n, problem = put_key_of(event, scratch)
     if n == nil then return fail(problem, event, time) end
-    return pass(event, time, C.swffi_keyed_bytes(keyed, scratch.data, n))
+    pass(event, time, C.swffi_keyed_bytes(keyed, scratch.data, n))
   end
 end
 
@@ -183,30 +172,30 @@ end
 function M.keyed_by_function(x, keyed, fn, scratch, put_key, pass)
   local task, at, fail, trace = x.task, x.at, x.fail, x.trace
   return function(event, time)
-    task.calls = task.calls + 1
     task.at = at
     local ok, key = xpcall(fn, trace, event)
-    task.at = 0
     if not ok then return fail(key, event, time) end
     local n = put_key(scratch, 0, key)
     if n == nil then return fail(("the key function returned a %s, which is no key"):format(type(key)), event, time) end
     local entry = C.swffi_keyed_bytes(keyed, scratch.data, n)
-    return pass(event, time, entry)
+    pass(event, time, entry)
   end
 end
 
 --- Comes by a channel: the row carries its key.
 function M.keyed_by_row(keyed, pass)
   return function(row, event, time)
-    return pass(event, time, C.swffi_keyed_row(keyed, row))
+    pass(event, time, C.swffi_keyed_row(keyed, row))
   end
 end
 
 --- Sends a row that did not fit once there is room. Where the coroutine cannot yield (inside a callback of gsub or sort) the channel
 -- takes it over its bound, up to a limit.
 function M.wait_for_room(task, port, row, put, key, key_len, index)
+  local at = task.at
   while true do
     local ok = pcall(yield, WAIT_ROOM)
+    task.at = at
     if not ok then
       if C.swffi_port_put_over(task, port, row, key, key_len, index) ~= 0 then
         error("too many events emitted from inside a callback that cannot wait for a full channel", 0)
@@ -233,10 +222,8 @@ end
 function M.port_by_function(x, port, fn, scratch, put_key, to_row, slow)
   local task, at, fail, trace = x.task, x.at, x.fail, x.trace
   return function(event, time)
-    task.calls = task.calls + 1
     task.at = at
     local ok, key = xpcall(fn, trace, event)
-    task.at = 0
     if not ok then return fail(key, event, time) end
     local n = put_key(scratch, 0, key)
     if n == nil then return fail(("the key function returned a %s, which is no key"):format(type(key)), event, time) end
@@ -251,10 +238,8 @@ end
 function M.port_by_partition(x, port, fn, count, to_row, slow)
   local task, at, fail, trace = x.task, x.at, x.fail, x.trace
   return function(event, time)
-    task.calls = task.calls + 1
     task.at = at
     local ok, index = xpcall(fn, trace, event, count)
-    task.at = 0
     if not ok then return fail(index, event, time) end
     if type(index) ~= "number" or index < 0 or index >= count or index % 1 ~= 0 then
       return fail(("the partition function returned %s, not an instance from 0 to %d"):format(tostring(index),
@@ -279,16 +264,20 @@ function M.sink(x, sink, to_row, slow)
   end
 end
 
+--- A sink that takes no notice.
+function M.null_sink(x)
+  local instance = x.instance
+  return function() instance.n_in = instance.n_in + 1 end
+end
+
 --- A sink in Lua.
 function M.custom_sink(x, fn, self)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
-  local function call(event) return fn(self, event) end
+  local function call(event) fn(self, event) end
   return function(event, time)
     instance.n_in = instance.n_in + 1
-    task.calls = task.calls + 1
     task.at = at
     local ok, err = xpcall(call, trace, event)
-    task.at = 0
     if not ok then return fail(err, event, time) end
   end
 end
@@ -344,19 +333,17 @@ function M.generator_loop(x, fn, position, encode, time_of, saw_time, pass)
   local about = x.about
   local function call(i)
     local event, time = fn(i, about)
-    return encode(event), time
+    event = encode(event)
+    return event, time
   end
   return function(limit)
     local i, step, last = position.next, position.step, position.last
     local stop = i + step * (limit - 1)
     if stop > last then stop = last end
     while i <= stop do
-      task.calls = task.calls + 1
-      task.at = at
-      position.next = i + step
+        task.at = at
       local ok, event, time = xpcall(call, trace, i)
-      task.at = 0
-      if not ok then
+        if not ok then
         fail(event, nil, tonumber(task.now_ms))
       else
         time = time_of(event, time)
@@ -366,6 +353,7 @@ function M.generator_loop(x, fn, position, encode, time_of, saw_time, pass)
       end
       i = i + step
     end
+    position.next = i
     return i > last
   end
 end

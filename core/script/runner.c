@@ -1,0 +1,276 @@
+#include "script/runner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "script/dead_letters.h"
+#include "script/ops.h"
+
+#define SCRIPT_BYTES_MAX (64u << 20)
+#define ENGINE_MODULE "swlua.internal.engine"
+
+/* --- what the script gets --------------------------------------------------------------------------------------- */
+
+static void push_pairs(lua_State *L, const sw_pair *pairs, uint32_t count)
+{
+    lua_createtable(L, (int)count, 0);
+    for (uint32_t i = 0; i < count; i++) {
+        lua_createtable(L, 2, 0);
+        lua_pushstring(L, pairs[i].name);
+        lua_rawseti(L, -2, 1);
+        lua_pushstring(L, pairs[i].value);
+        lua_rawseti(L, -2, 2);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+}
+
+/* Pushes the table that engine.load takes. */
+static void push_config(lua_State *L, const sw_runner_config *config, const sw_buf *text)
+{
+    lua_createtable(L, 0, 8);
+    lua_pushstring(L, config->script);
+    lua_setfield(L, -2, "path");
+    lua_pushlstring(L, (const char *)text->data, text->size);
+    lua_setfield(L, -2, "text");
+    lua_createtable(L, config->arg_count, 0);
+    for (int i = 0; i < config->arg_count; i++) {
+        lua_pushstring(L, config->args[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "args");
+    push_pairs(L, config->sets, config->set_count);
+    lua_setfield(L, -2, "sets");
+    push_pairs(L, config->settings, config->setting_count);
+    lua_setfield(L, -2, "settings");
+    lua_pushboolean(L, config->is_sim);
+    lua_setfield(L, -2, "sim");
+    lua_pushnumber(L, (double)config->seed);
+    lua_setfield(L, -2, "seed");
+}
+
+static int load_script(sw_runner *runner, sw_script *script, sw_error *err)
+{
+    lua_State *L = script->L;
+    int rc = sw_script_push(L, ENGINE_MODULE, "load", err);
+    if (rc != SW_OK) return rc;
+    push_config(L, &runner->config, &runner->text);
+    return sw_script_call(L, 1, 0, err);
+}
+
+static int read_script(const sw_runner_config *config, sw_buf *text, sw_error *err)
+{
+    int rc = sw_fs_read_all(config->script, text, SCRIPT_BYTES_MAX, err);
+    if (rc == SW_OK) return SW_OK;
+    return sw_error_set(err, rc == SW_ENOMEM ? rc : SW_ESCRIPT, "%s", err->text);
+}
+
+/* --- opening ------------------------------------------------------------------------------------------------------ */
+
+/* Calls engine.plan(graph) in the main state: declares the graph and returns what the engine needs of the settings. */
+static int make_graph(sw_runner *runner, sw_error *err)
+{
+    lua_State *L = runner->scripts[0]->L;
+    int rc = sw_script_push(L, ENGINE_MODULE, "plan", err);
+    if (rc != SW_OK) return rc;
+    lua_pushlightuserdata(L, &runner->graph);
+    if ((rc = sw_script_call(L, 1, 5, err)) != SW_OK) return rc;
+    runner->job = sw_strdup(lua_tostring(L, -5));
+    runner->fingerprint = sw_strdup(lua_tostring(L, -4));
+    runner->parallelism = (uint32_t)lua_tonumber(L, -3);
+    runner->queue = (uint32_t)lua_tonumber(L, -2);
+    runner->watchdog_ms = (int64_t)lua_tonumber(L, -1);
+    lua_pop(L, 5);
+    if (runner->job == NULL || runner->fingerprint == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
+    return SW_OK;
+}
+
+static int open_dead_letters(sw_runner *runner, sw_error *err)
+{
+    char path[4096];
+    const char *home = getenv("XDG_STATE_HOME"), *user = getenv("HOME");
+    if (runner->config.state_dir != NULL) snprintf(path, sizeof(path), "%s", runner->config.state_dir);
+    else if (home != NULL && home[0] != '\0') snprintf(path, sizeof(path), "%s/swlua/%s", home, runner->job);
+    else snprintf(path, sizeof(path), "%s/.local/state/swlua/%s", user != NULL ? user : ".", runner->job);
+    return sw_dead_letters_open(&runner->letters, path, err);
+}
+
+static int open_engine(sw_runner *runner, sw_error *err)
+{
+    const sw_engine_options options = {
+        .job = runner->job,
+        .workers = runner->config.workers,
+        .parallelism = runner->parallelism,
+        .queue = runner->queue,
+        .watchdog_ms = runner->watchdog_ms,
+        .seed = runner->config.seed,
+        .is_sim = runner->config.is_sim,
+        .clock = runner->clock,
+    };
+    sw_engine_ops ops = sw_script_ops(runner);
+    int rc = sw_engine_open(&runner->engine, &runner->graph, &options, &ops, err);
+    if (rc == SW_OK) runner->has_engine = true;
+    return rc == SW_EINVAL ? sw_error_set(err, SW_ESCRIPT, "%s", err->text) : rc;
+}
+
+static int open_clock(sw_runner *runner, sw_error *err)
+{
+    runner->clock = runner->config.is_sim ? sw_clock_virtual_new(runner->config.start_ms) : sw_clock_real();
+    return runner->clock != NULL ? SW_OK : sw_error_set(err, SW_ENOMEM, "out of memory");
+}
+
+int sw_runner_open(sw_runner *runner, const sw_runner_config *config, sw_error *err)
+{
+    memset(runner, 0, sizeof(*runner));
+    runner->config = *config;
+    if (runner->config.workers == 0) {
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        runner->config.workers = cores > 0 ? (uint32_t)cores : 1;
+    }
+    sw_buf_init(&runner->text);
+    sw_graph_init(&runner->graph);
+    runner->scripts = sw_calloc(runner->config.workers, sizeof(*runner->scripts));
+    if (runner->scripts == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
+    int rc = read_script(config, &runner->text, err);
+    if (rc == SW_OK) rc = sw_script_new(&runner->scripts[0], err);
+    if (rc == SW_OK) rc = load_script(runner, runner->scripts[0], err);
+    if (rc == SW_OK) rc = make_graph(runner, err);
+    if (rc == SW_OK) rc = open_clock(runner, err);
+    if (rc == SW_OK) rc = open_dead_letters(runner, err);
+    if (rc == SW_OK) rc = open_engine(runner, err);
+    return rc;
+}
+
+void sw_runner_close(sw_runner *runner)
+{
+    if (runner->has_engine) sw_engine_close(&runner->engine);
+    for (uint32_t w = 0; runner->scripts != NULL && w < runner->config.workers; w++) sw_script_free(runner->scripts[w]);
+    if (runner->clock != NULL && runner->config.is_sim) sw_clock_free(runner->clock);
+    sw_dead_letters_close(runner->letters);
+    sw_graph_deinit(&runner->graph);
+    sw_buf_deinit(&runner->text);
+    sw_free(runner->scripts);
+    sw_free(runner->fingerprint);
+    sw_free(runner->job);
+    memset(runner, 0, sizeof(*runner));
+}
+
+/* --- the state of a worker ------------------------------------------------------------------------------------------ */
+
+/* A worker's own state executes the same text; the job it builds must be the main state's. */
+static int open_worker_state(sw_runner *runner, uint32_t index, sw_error *err)
+{
+    int rc = sw_script_new(&runner->scripts[index], err);
+    if (rc == SW_OK) rc = load_script(runner, runner->scripts[index], err);
+    if (rc != SW_OK) return rc;
+    lua_State *L = runner->scripts[index]->L;
+    if ((rc = sw_script_push(L, ENGINE_MODULE, "compare", err)) != SW_OK) return rc;
+    lua_pushstring(L, runner->fingerprint);
+    return sw_script_call(L, 1, 0, err);
+}
+
+int sw_runner_start_worker(sw_runner *runner, sw_worker *worker, sw_error *err)
+{
+    int rc = SW_OK;
+    if (worker->index > 0) rc = open_worker_state(runner, worker->index, err);
+    if (rc != SW_OK) return rc;
+    worker->script = runner->scripts[worker->index];
+    lua_State *L = runner->scripts[worker->index]->L;
+    if ((rc = sw_script_push(L, ENGINE_MODULE, "start", err)) != SW_OK) return rc;
+    lua_pushlightuserdata(L, worker);
+    rc = sw_script_call(L, 1, 0, err);
+    if (rc == SW_ESCRIPT) err->code = SW_EIO; /* The script loaded: what failed is the job's start. */
+    return rc;
+}
+
+/* --- running ---------------------------------------------------------------------------------------------------------- */
+
+int sw_runner_run(sw_runner *runner)
+{
+    runner->began_ns = sw_clock_mono_ns(sw_clock_real());
+    int code = sw_engine_run(&runner->engine);
+    runner->ended_ns = sw_clock_mono_ns(sw_clock_real());
+    return code;
+}
+
+void sw_runner_stop(sw_runner *runner)
+{
+    sw_engine_stop(&runner->engine);
+}
+
+sw_instance sw_runner_totals(const sw_runner *runner, uint32_t component)
+{
+    sw_instance sum = {.component = component};
+    for (uint32_t i = 0; i < runner->graph.components[component].parallelism; i++) {
+        const sw_instance *one = &runner->engine.instances[component][i];
+        const uint64_t *from = &one->in;
+        uint64_t *to = &sum.in;
+        for (size_t k = 0; k < offsetof(sw_instance, component) / sizeof(uint64_t); k++)
+            to[k] += __atomic_load_n(&from[k], __ATOMIC_RELAXED);
+    }
+    return sum;
+}
+
+/* --- asking the main state --------------------------------------------------------------------------------------------- */
+
+static int append_result(lua_State *L, sw_buf *out, sw_error *err)
+{
+    size_t len = 0;
+    const char *text = lua_tolstring(L, -1, &len);
+    int rc = text != NULL ? sw_buf_append(out, text, len) : SW_OK;
+    lua_pop(L, 1);
+    return rc == SW_OK ? SW_OK : sw_error_set(err, rc, "out of memory");
+}
+
+int sw_runner_call(sw_runner *runner, const char *module, const char *name, const char *argument, sw_buf *out,
+                   sw_error *err)
+{
+    lua_State *L = runner->scripts[0]->L;
+    int rc = sw_script_push(L, module, name, err);
+    if (rc != SW_OK) return rc;
+    rc = sw_script_push(L, ENGINE_MODULE, "job", err);
+    if (rc != SW_OK) return rc;
+    if ((rc = sw_script_call(L, 0, 1, err)) != SW_OK) return rc;
+    lua_pushstring(L, argument);
+    if ((rc = sw_script_call(L, 2, 1, err)) != SW_OK) return rc;
+    return append_result(L, out, err);
+}
+
+int sw_runner_warnings(sw_runner *runner, sw_buf *out)
+{
+    sw_error err;
+    return sw_runner_call(runner, ENGINE_MODULE, "warnings", NULL, out, &err);
+}
+
+/* Runs engine.check in a state of its own. */
+static int check_in(sw_script *script, const sw_runner_config *config, const sw_buf *text, sw_buf *problems,
+                    sw_buf *warnings, sw_error *err)
+{
+    lua_State *L = script->L;
+    int rc = sw_script_push(L, ENGINE_MODULE, "check", err);
+    if (rc != SW_OK) return rc;
+    push_config(L, config, text);
+    if ((rc = sw_script_call(L, 1, 3, err)) != SW_OK) return rc;
+    int count = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    if ((rc = append_result(L, warnings, err)) != SW_OK) return rc;
+    if ((rc = append_result(L, problems, err)) != SW_OK) return rc;
+    return count;
+}
+
+int sw_runner_check(const sw_runner_config *config, sw_buf *problems, sw_buf *warnings, sw_error *err)
+{
+    sw_script *script = NULL;
+    sw_buf text;
+    sw_buf_init(&text);
+    int rc = read_script(config, &text, err);
+    if (rc == SW_OK) rc = sw_script_new(&script, err);
+    if (rc == SW_OK) rc = check_in(script, config, &text, problems, warnings, err);
+    sw_script_free(script);
+    sw_buf_deinit(&text);
+    return rc;
+}

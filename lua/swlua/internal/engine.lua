@@ -1,0 +1,168 @@
+--- What the runner (core/script/runner.c) asks of a Lua state: load the script, tell of its job, start its tasks.
+local check = require("swlua.check")
+local core = require("swlua.core")
+local graph = require("swlua.internal.graph")
+local order = require("swlua.internal.order")
+local sw = require("swlua")
+local jobs = require("swlua.job")
+
+local M = {}
+
+local loaded -- { job, config, tasks }
+
+-- Loading ------------------------------------------------------------------------------------------------------------
+
+local function is_own(info)
+  return info ~= nil and info.source:match("^@swlua/") ~= nil or info ~= nil and info.source:match("/lua/swlua/") ~= nil
+end
+
+--- Problems that our own checks raise say file and line; errors of the script itself get their way there too.
+local function script_trace(err)
+  if type(err) == "table" and err.text then return err end
+  local text = type(err) == "string" and err or ("(error object is a %s value)"):format(type(err))
+  if is_own(debug.getinfo(3, "S")) then return { text = text } end
+  local stack = debug.traceback("", 2):gsub("\n[^\n]*swlua/internal/[^\n]*", ""):gsub("\n%s*%[C%]: in function 'xpcall'.*", "")
+  return { text = text .. stack }
+end
+
+local function folder_of(path)
+  return path:match("^(.*)/[^/]*$") or "."
+end
+
+--- "5" -> 5, "abc" -> "abc".
+local function argument_value(text)
+  return tonumber(text) or text
+end
+
+local function set_arguments(config)
+  local sets = config.arguments or {}
+  for _, pair in ipairs(config.sets or {}) do sets[pair[1]] = argument_value(pair[2]) end
+  sw._set_args(sets)
+  local arg = { [0] = config.path }
+  for i, value in ipairs(config.args or {}) do arg[i] = value end
+  rawset(_G, "arg", arg)
+end
+
+--- Settings of the command line in the shape of sw.job's options.
+local function overrides(settings)
+  local options, parallelism = {}, {}
+  for _, pair in ipairs(settings or {}) do
+    local name, value = pair[1], pair[2]
+    local component = name:match("^parallelism:(.*)$")
+    if component then parallelism[component] = tonumber(value) or value
+    elseif name == "checkpoint_interval" then options.checkpoint = { interval = value }
+    elseif name == "backpressure" then options.backpressure = { policy = value }
+    elseif name == "parallelism" then options.parallelism = tonumber(value) or value
+    else options[name] = value end
+  end
+  return options, parallelism
+end
+
+--- Globals are read-only once the script is loaded: instances on other workers would not see a change.
+local function lock_globals()
+  setmetatable(_G, { __newindex = function(_, name)
+    error(("global '%s' is assigned while the job runs; globals are read-only after load (use local, or self)")
+      :format(tostring(name)), 2)
+  end })
+end
+
+local function run_script(config)
+  package.path = folder_of(config.path) .. "/?.lua;" .. folder_of(config.path) .. "/?/init.lua;" .. package.path
+  set_arguments(config)
+  check.script = config.path
+  local text = config.text:gsub("^#!", "--")
+  local chunk, problem = loadstring(text, "@" .. config.path)
+  if not chunk then error({ text = problem }, 0) end
+  local job = jobs.from_script(chunk(unpack(config.args or {})), config.path)
+  if job then
+    check.script = "the command line"
+    job:override(overrides(config.settings))
+  end
+  return job
+end
+
+--- The job of a script, built in this state without keeping it: for sw.test.
+function M.build(config)
+  local ok, result = xpcall(run_script, script_trace, config)
+  if not ok then error(result.text, 0) end
+  return result
+end
+
+--- Executes the script of `config` { path, text, args, sets, settings, sim } and keeps its job.
+function M.load(config)
+  order.install()
+  order.state.on = config.sim and true or false
+  if config.sim then math.randomseed(config.seed) end
+  local ok, result = xpcall(run_script, script_trace, config)
+  if not ok then error(result, 0) end
+  loaded = { job = result, config = config }
+  sw._hooks.log = function(text, fields)
+    core.log("info", result.name, fields and text .. " " .. sw.str(fields) or text)
+  end
+end
+
+function M.job()
+  return loaded.job
+end
+
+--- Declares the job to the engine's graph. Returns what the engine needs to know besides.
+function M.plan(graph_pointer)
+  local job = loaded.job
+  graph.declare(job, graph_pointer)
+  local settings = job.settings
+  return job.name, job:fingerprint(), settings.parallelism, settings.backpressure.queue, settings.watchdog_ms
+end
+
+--- The first line in which two fingerprints differ.
+local function first_difference(a, b)
+  local lines_a, lines_b = a:gmatch("[^\n]+"), b:gmatch("[^\n]+")
+  while true do
+    local line_a, line_b = lines_a(), lines_b()
+    if line_a ~= line_b then return line_a or "(nothing)", line_b or "(nothing)" end
+    if line_a == nil then return "(the same)", "(the same)" end
+  end
+end
+
+--- Raises when this state's job is not the main state's.
+function M.compare(fingerprint)
+  local own = loaded.job:fingerprint()
+  if own == fingerprint then return end
+  local first, second = first_difference(fingerprint, own)
+  error({ text = ("%s: the script built two different jobs: it is executed once per worker and must build the same each time"
+    .. " (first: %s; then: %s)"):format(loaded.config.path, first, second) }, 0)
+end
+
+--- Makes the tasks of a worker (light userdata).
+function M.start(worker)
+  local runtime = require("swlua.internal.runtime")
+  loaded.tasks = runtime.start(worker, loaded.job, { strict = loaded.config.sim and true or false })
+  lock_globals()
+end
+
+-- Telling ------------------------------------------------------------------------------------------------------------
+
+local function problem_line(problem)
+  if problem.line then return ("%s:%d: %s\n"):format(problem.file, problem.line, problem.text) end
+  return ("%s: %s\n"):format(problem.file, problem.text)
+end
+
+--- Warnings about a job, a line each.
+function M.warnings(job)
+  local lines = {}
+  for _, problem in ipairs(job:warnings()) do lines[#lines + 1] = problem_line(problem) end
+  for _, name in ipairs(sw._unread_args()) do
+    lines[#lines + 1] = ("--set %s: the script never reads sw.args.%s\n"):format(name, name)
+  end
+  return table.concat(lines)
+end
+
+--- Every problem of the script of `config`: problems, warnings, count.
+function M.check(config)
+  order.install()
+  local problems, job = check.with_collection(function() return run_script(config) end)
+  local lines = {}
+  for i, problem in ipairs(problems) do lines[i] = problem_line(problem) end
+  return table.concat(lines), job and M.warnings(job) or "", #problems
+end
+
+return M
