@@ -180,21 +180,26 @@ static int copy_rest(const sw_batch *open, part p, sw_batch *rest)
     return SW_OK;
 }
 
-/* Moves one part of the open batch into the next slot; false when none is free or memory is out. The buffer
- * that becomes the open one is the one popped last, which is the likeliest to be in a cache: between tasks of
- * one thread two buffers serve for all. */
-static bool publish(sw_channel *channel)
+/* Looks at the consumer's line only when no slot is free as seen: about once a ring, not once a batch. */
+static bool has_slot(sw_channel *channel)
 {
     unsigned published = RELAXED(channel->published);
-    stop_waiting(channel);
+    if (published - channel->popped_seen < SW_CHANNEL_SLOTS) return true;
     look_at_popped(channel);
-    if (published - channel->popped_seen == SW_CHANNEL_SLOTS) return false;
+    return published - channel->popped_seen < SW_CHANNEL_SLOTS;
+}
+
+/* Moves one part of the open batch into the next slot; false when none is free or memory is out. The empty buffer
+ * that lay there becomes the open one. */
+static bool publish(sw_channel *channel)
+{
+    stop_waiting(channel);
+    if (!has_slot(channel)) return false;
+    unsigned published = RELAXED(channel->published);
     slot *next = &channel->slots[published % SW_CHANNEL_SLOTS];
-    slot *freed = &channel->slots[(channel->popped_seen + SW_CHANNEL_SLOTS - 1) % SW_CHANNEL_SLOTS];
     part p = next_part(channel);
-    if (p.rows < channel->open.count && copy_rest(&channel->open, p, &freed->batch) != SW_OK) return false;
-    sw_batch reused = freed->batch;
-    freed->batch = next->batch;
+    if (p.rows < channel->open.count && copy_rest(&channel->open, p, &next->batch) != SW_OK) return false;
+    sw_batch reused = next->batch;
     next->batch = channel->open;
     next->batch.size = p.bytes;
     next->batch.count = p.rows;
@@ -290,8 +295,7 @@ void sw_channel_watermark(sw_channel *channel, int64_t wm)
 bool sw_channel_flush(sw_channel *channel)
 {
     if (is_watermark_due(channel)) {
-        look_at_popped(channel);
-        if (RELAXED(channel->published) - channel->popped_seen == SW_CHANNEL_SLOTS) return false;
+        if (!has_slot(channel)) return false;
         sw_row row = { .len = sizeof(row), .kind = SW_ROW_WATERMARK };
         if (put_item(channel, &row, channel->wm_noted) != SW_OK) return false;
     }
