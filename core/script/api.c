@@ -318,6 +318,7 @@ static int l_keyed_gc(lua_State *L)
     sw_free(keyed->by.fields.name_lens);
     sw_free(keyed->by.fields.indexes);
     sw_buf_deinit(&keyed->by.key);
+    sw_batch_deinit(&keyed->by.gathered);
     memset(keyed, 0, sizeof(*keyed));
     return 0;
 }
@@ -330,7 +331,9 @@ static int l_keyed_new(lua_State *L)
     keyed_userdata *keyed = lua_newuserdata(L, sizeof(*keyed));
     memset(keyed, 0, sizeof(*keyed));
     sw_buf_init(&keyed->by.key);
+    sw_batch_init(&keyed->by.gathered);
     keyed->instance.fields = &keyed->by;
+    keyed->instance.gathered = &keyed->by.gathered;
     if (luaL_newmetatable(L, KEYED_TYPE)) {
         lua_pushcfunction(L, l_keyed_gc);
         lua_setfield(L, -2, "__gc");

@@ -24,7 +24,7 @@ int sw_dead_letters_open(sw_dead_letters **out, const char *directory, sw_error 
     sw_buf_init(&letters->line);
     letters->directory = sw_strdup(directory);
     int rc = letters->directory == NULL ? sw_error_set(err, SW_ENOMEM, "out of memory")
-                                        : sw_encoder_new(&letters->encoder, "jsonl", NULL, err);
+                                        : sw_encoder_new(&letters->encoder, "jsonl", err);
     if (rc != SW_OK) {
         sw_dead_letters_close(letters);
         return rc;

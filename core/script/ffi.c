@@ -156,6 +156,27 @@ SW_FFI_EXPORT sw_entry *swffi_keyed_fields(sw_task *task, sw_keyed_instance *key
     return select_key(keyed, sw_hash(by->key.data, by->key.size), by->key.data, (uint32_t)by->key.size);
 }
 
+/* Puts a copy of the row, with its key behind it, to those that will be looked up together. */
+SW_FFI_EXPORT int swffi_keyed_gather(sw_task *task, sw_keyed_instance *keyed, const sw_row *row, int64_t wm)
+{
+    sw_keyed_fields *by = keyed->fields;
+    int rc = sw_key_from_row(&by->fields, row, &by->key, &task->err);
+    if (rc != SW_OK) return rc;
+    uint32_t key_len = (uint32_t)by->key.size, len = sw_row_size(row->body_len, key_len);
+    sw_row *copy = sw_batch_reserve(&by->gathered, len);
+    if (copy == NULL) return sw_error_set(&task->err, SW_ENOMEM, "out of memory");
+    memcpy(copy, row, sizeof(*row) + row->body_len);
+    copy->hash = sw_hash(by->key.data, key_len);
+    copy->wm = wm;
+    copy->key_len = key_len;
+    memcpy(sw_row_key(copy), by->key.data, key_len);
+    sw_batch_commit(&by->gathered, len);
+    return SW_OK;
+}
+
+SW_FFI_EXPORT void swffi_keyed_clear_gathered(sw_keyed_instance *keyed) { sw_batch_clear(keyed->gathered); }
+SW_FFI_EXPORT uint64_t swffi_keyed_count(const sw_keyed_instance *keyed) { return sw_keyed_count(keyed->store); }
+
 SW_FFI_EXPORT void swffi_keyed_prefetch(sw_keyed_instance *keyed, const sw_batch *batch)
 {
     uint64_t hashes[SW_TASK_BATCH];

@@ -62,6 +62,7 @@ typedef struct sw_keyed_instance {
     const char *timer_name;
     uint32_t timer_name_len;
     void *fields;
+    sw_batch *gathered;
     uint32_t expired_live[64];
 } sw_keyed_instance;
 const uint32_t *swffi_abi(void);
@@ -91,6 +92,9 @@ int swffi_sink_write(sw_task *task, sw_sink *sink, const sw_row *row);
 sw_entry *swffi_keyed_row(sw_keyed_instance *keyed, const sw_row *row);
 sw_entry *swffi_keyed_fields(sw_task *task, sw_keyed_instance *keyed, const sw_row *row);
 sw_entry *swffi_keyed_bytes(sw_keyed_instance *keyed, const uint8_t *key, uint32_t key_len);
+int swffi_keyed_gather(sw_task *task, sw_keyed_instance *keyed, const sw_row *row, int64_t wm);
+void swffi_keyed_clear_gathered(sw_keyed_instance *keyed);
+uint64_t swffi_keyed_count(const sw_keyed_instance *keyed);
 void swffi_keyed_prefetch(sw_keyed_instance *keyed, const sw_batch *batch);
 void swffi_keyed_remove(sw_keyed_instance *keyed, sw_entry *entry);
 int swffi_keyed_set_bytes(sw_keyed_instance *keyed, sw_entry *entry, const uint8_t *bytes, uint32_t len);

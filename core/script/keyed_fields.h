@@ -8,6 +8,7 @@
 typedef struct sw_keyed_fields {
     sw_key_fields fields; /* which fields make the key; its arrays and names are owned by api.c */
     sw_buf key;           /* scratch for its bytes */
+    sw_batch gathered;    /* rows with their keys, waiting to be looked up together */
 } sw_keyed_fields;
 
 #endif

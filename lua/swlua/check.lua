@@ -75,6 +75,7 @@ function M.fatal(text)
 end
 
 local function raised_problem(err)
+  if type(err) == "table" and err.text then err = err.text end
   local where, text = tostring(err):match("^(.-:%d+): (.*)$")
   if where == nil then return M.problem_at(M.script or "?", tostring(err)) end
   return M.problem_at(where, text)

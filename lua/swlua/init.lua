@@ -99,7 +99,7 @@ end
 return setmetatable(sw, {
   __index = function(_, name)
     if name == "test" then
-      local test = require("swlua.test")
+      local test = require("swlua.test").open
       rawset(sw, "test", test)
       return test
     end

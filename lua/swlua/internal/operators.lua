@@ -135,6 +135,18 @@ local function key_of_fields(fields)
   end
 end
 
+local MANY_KEYS = 8192 -- from here on a lookup is likely to miss the caches
+
+local function gathered_entry(task, x, schema, pass)
+  local loop = x.stages.gathered_loop(x, x.keyed, records.of(schema).view, task.advance, pass)
+  x.drain = function()
+    if x.keyed.gathered.count > 0 then loop() end
+    task.advance(x.domain, task.T.wm[x.upstream_domain])
+    x.is_large = C.swffi_keyed_count(x.keyed) >= MANY_KEYS
+  end
+  return x.stages.keyed_gathered(x, x.keyed, task.to_row, x.drain, task.advance, pass)
+end
+
 local function keyed_entry(task, x, edge, pass)
   local stages, keyed = x.stages, x.keyed
   local S, anchor = f.scratch()
@@ -143,6 +155,7 @@ local function keyed_entry(task, x, edge, pass)
   local upstream = task.job.components[edge.from + 1]
   if upstream.schema and edge.output == "default" then
     core.keyed_fields(x.keyed_anchor, edge.fields)
+    if x.upstream_domain then return gathered_entry(task, x, upstream.schema, pass) end
     return stages.keyed_by_fields(x, keyed, task.to_row, pass)
   end
   return stages.keyed_by_values(x, keyed, key_of_fields(edge.fields), S, pass)

@@ -128,15 +128,15 @@ local function encoder(task, component, verb)
     local S, anchor = f.scratch()
     task.anchors[#task.anchors + 1] = anchor
     local write, pointer, strict = schema.writer(S), schema.pointer, task.options.strict
-    local countdown, is_new = 0, 32 -- events until the next whose fields are checked
+    local countdown = 3 -- events until fields are checked only now and then; a few first ones, so that no trace is recorded by then
     local istype = ffi.istype
     return function(event)
       if type(event) == "table" then
         countdown = countdown - 1
-        if countdown < 0 or strict then
+        if countdown >= 0 or strict then
           schema.check_fields(event)
-          is_new = is_new - 1
-          countdown = is_new > 0 and 0 or 1023
+        elseif countdown < -1023 then
+          countdown = 1
         end
         local record = write(event)
         return record
@@ -217,7 +217,8 @@ local function context(task, desc)
   return x
 end
 
---- The watermark domain of a component: its own for event_time, else that of what it reads.
+--- The watermark domain of a component: its own for event_time, and for a keyed operator whose events may be gathered (stages.lua); else that
+-- of what it reads.
 local function set_domain(task, x)
   if x.component.op == "event_time" then
     task.domains = task.domains + 1
@@ -225,9 +226,20 @@ local function set_domain(task, x)
     x.domain = task.domains
     return
   end
-  for _, edge in ipairs(task.edges) do
+  local inputs, by_fields = 0, nil
+  for i, edge in ipairs(task.edges) do
     local upstream = task.by_index[edge.from]
-    if edge.to == x.index and upstream then x.domain = math.max(x.domain, upstream.domain) end
+    if edge.to == x.index then
+      inputs = inputs + 1
+      if upstream then x.domain = math.max(x.domain, upstream.domain) end
+      if upstream and upstream.component.schema and edge.output == "default" and edge.fields and core.edge(task.worker, i - 1) then
+        by_fields = edge
+      end
+    end
+  end
+  if by_fields and inputs == 1 and x.component.op == "apply" and x.component.keyed and task.domains < 7 then
+    task.domains = task.domains + 1
+    x.upstream_domain, x.domain = x.domain, task.domains
   end
 end
 

@@ -16,6 +16,7 @@ local cast, type, xpcall, pcall, tonumber = ffi.cast, type, xpcall, pcall, tonum
 local row_p, bytes_p = f.row_p, f.bytes_p
 local FULL, WAIT_ROOM = f.FULL, f.WAIT_ROOM
 local yield = coroutine.yield
+local GATHER = 128 -- rows looked up together
 
 local M = {}
 
@@ -155,6 +156,45 @@ function M.keyed_by_fields(x, keyed, to_row, pass)
     local entry = C.swffi_keyed_fields(task, keyed, to_row(event, time))
     if entry == nil then return fail_text(event, time) end
     pass(event, time, entry)
+  end
+end
+
+--- A fused keyed edge by fields of records. While there are few keys events go straight on; with many, a lookup is a wait for memory, so
+-- rows are gathered and looked up together (`drain`). The operator behind it has a watermark domain of its own, which keeps each row's place.
+function M.keyed_gathered(x, keyed, to_row, drain, advance, pass)
+  local task, fail_text = x.task, x.fail_text
+  local wm, upstream, own = task.wm, x.upstream_domain, x.domain
+  local gathered = keyed.gathered
+  return function(event, time)
+    if x.is_large then
+      if C.swffi_keyed_gather(task, keyed, to_row(event, time), wm[upstream]) ~= 0 then return fail_text(event, time) end
+      if gathered.count >= GATHER then drain() end
+    else
+      if wm[upstream] > wm[own] then advance(own, wm[upstream]) end
+      local entry = C.swffi_keyed_fields(task, keyed, to_row(event, time))
+      if entry == nil then return fail_text(event, time) end
+      pass(event, time, entry)
+    end
+  end
+end
+
+--- Processes what was gathered.
+function M.gathered_loop(x, keyed, view, advance, pass)
+  local task, own = x.task, x.domain
+  local wm = task.wm
+  return function()
+    local batch = keyed.gathered
+    C.swffi_keyed_prefetch(keyed, batch)
+    local p = cast(bytes_p, batch.data)
+    for _ = 1, batch.count do
+      local row = cast(row_p, p)
+      local len = row.len
+      if row.wm > wm[own] then advance(own, row.wm) end
+      task.stamp = row.stamp
+      pass(view(row), tonumber(row.time), C.swffi_keyed_row(keyed, row))
+      p = p + len
+    end
+    C.swffi_keyed_clear_gathered(keyed)
   end
 end
 

@@ -1,0 +1,147 @@
+#include "io/json_decode.h"
+
+#include <math.h>
+
+#include "base/alloc.h"
+#include "io/json_walk.h"
+#include "io/mp.h"
+
+#define EXACT_MAX 9007199254740992.0 /* 2^53: whole doubles up to here stand for themselves alone. */
+
+/* Bytes of msgpack that a text of one byte may need: "-0," becomes a double of nine bytes, and nothing else grows more. */
+#define GROWTH_MAX 3u
+
+bool sw_json_is_whole(double value)
+{
+    return fabs(value) <= EXACT_MAX && value == trunc(value) && !(value == 0 && signbit(value));
+}
+
+int sw_json_fail(const sw_json_decoder *d, const char *reason)
+{
+    return sw_error_set(d->err, SW_EFORMAT, "%s at byte %u", reason, *d->token + 1);
+}
+
+static int check_time_field(const sw_schema *schema, const char *time_field, sw_error *err)
+{
+    int index = sw_schema_find(schema, time_field, strlen(time_field));
+    if (index < 0) return sw_error_set(err, SW_EINVAL, "the schema lacks the time field \"%s\"", time_field);
+    sw_type type = schema->fields[index].type;
+    if (type == SW_TYPE_STRING || type == SW_TYPE_BOOL)
+        return sw_error_set(err, SW_EINVAL, "the time field \"%s\" has type %s in the schema: expected time, i64 or f64",
+                            time_field, sw_type_name(type));
+    return index;
+}
+
+int sw_json_decoder_new(sw_json_decoder **out, const sw_schema *schema, const char *time_field, sw_error *err)
+{
+    int time_index = -1;
+    if (schema != NULL && time_field != NULL) {
+        time_index = check_time_field(schema, time_field, err);
+        if (time_index < 0) return time_index;
+    }
+    sw_json_decoder *d = sw_calloc(1, sizeof(*d));
+    if (d == NULL) goto fail;
+    d->index = sw_json_index_new();
+    if (d->index == NULL) goto free_decoder;
+    sw_json_keys_init(&d->keys, schema, schema == NULL ? time_field : NULL);
+    d->schema = schema;
+    d->time_field = time_field;
+    d->time_index = time_index;
+    *out = d;
+    return SW_OK;
+
+free_decoder: sw_free(d);
+fail:         return sw_error_set(err, SW_ENOMEM, "out of memory");
+}
+
+void sw_json_decoder_free(sw_json_decoder *decoder)
+{
+    if (decoder == NULL) return;
+    sw_json_index_free(decoder->index);
+    sw_json_keys_deinit(&decoder->keys);
+    sw_buf_deinit(&decoder->members);
+    sw_buf_deinit(&decoder->order);
+    sw_free(decoder);
+}
+
+/* Finds the tokens, and checks what holds of all of them: they begin an object and end one. */
+static int scan(sw_json_decoder *d, const uint8_t *text, size_t len)
+{
+    uint32_t count = 0;
+    bool is_memory = false;
+    const char *reason = sw_json_index_scan(d->index, text, len, &d->token, &count, &is_memory);
+    if (reason != NULL) return sw_error_set(d->err, is_memory ? SW_ENOMEM : SW_EFORMAT, "%s", reason);
+    d->text = text;
+    d->keys.next = 0;
+    d->time_token = NULL;
+    if (text[d->token[0]] != '{') return sw_error_set(d->err, SW_EFORMAT, "not a JSON object");
+    return SW_OK;
+}
+
+static int time_from_number(const sw_json_decoder *d, const sw_number *number, int64_t *time)
+{
+    if (number->kind == SW_NUMBER_I64) {
+        *time = number->i;
+    } else if (number->kind == SW_NUMBER_F64 && (sw_json_is_whole(number->f) || number->f == 0)) {
+        *time = (int64_t)number->f;
+    } else {
+        return sw_error_set(d->err, SW_EFORMAT, "time field \"%s\" is not a whole number of milliseconds", d->time_field);
+    }
+    return SW_OK;
+}
+
+static int missing_time(const sw_json_decoder *d)
+{
+    return sw_error_set(d->err, SW_EFORMAT, "time field \"%s\" is missing", d->time_field);
+}
+
+static int time_of_map(const sw_json_decoder *d, int64_t *time)
+{
+    sw_number number;
+    if (d->time_token == NULL) return missing_time(d);
+    const uint8_t *value = d->text + *d->time_token;
+    if (*value == 'n') return missing_time(d);
+    if (sw_json_number(value, &number) != NULL)
+        return sw_error_set(d->err, SW_EFORMAT, "time field \"%s\" is not a number", d->time_field);
+    return time_from_number(d, &number, time);
+}
+
+static int time_of_record(const sw_json_decoder *d, const sw_row *row, int64_t *time)
+{
+    if (!sw_row_has(row, (unsigned)d->time_index)) return missing_time(d);
+    sw_slot slot = sw_row_slots(row, d->schema)[d->time_index];
+    if (d->schema->fields[d->time_index].type == SW_TYPE_F64)
+        return time_from_number(d, &(sw_number){ .kind = SW_NUMBER_F64, .f = slot.f }, time);
+    *time = slot.i;
+    return SW_OK;
+}
+
+static uint64_t room_for(const sw_json_decoder *d, size_t len)
+{
+    uint64_t body = d->schema != NULL ? d->schema->fixed_size + (uint64_t)len : GROWTH_MAX * (uint64_t)len;
+    return sizeof(sw_row) + body + SW_JSON_COPY_SLACK + SW_MP_HEADER_MAX;
+}
+
+int sw_json_decode(sw_json_decoder *d, const uint8_t *text, size_t len, sw_batch *out, sw_error *err)
+{
+    d->err = err;
+    uint64_t room = room_for(d, len);
+    if (room > SW_ROW_BYTES_MAX) return sw_error_set(err, SW_EFORMAT, "an event of %zu bytes is too large", len);
+    int rc = scan(d, text, len);
+    if (rc != SW_OK) return rc;
+    sw_row *row = sw_batch_reserve(out, (uint32_t)room);
+    if (row == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
+    d->row = (uint8_t *)row;
+    memset(row, 0, sizeof(*row));
+    int64_t body_len = d->schema != NULL ? sw_json_decode_record(d, row) : sw_json_decode_map(d, row);
+    if (body_len < 0) return (int)body_len;
+    if (*d->token != len) return sw_json_fail(d, "more text behind the object");
+    row->schema = d->schema != NULL ? d->schema->id : 0;
+    row->body_len = (uint32_t)body_len;
+    if (d->time_field != NULL) {
+        rc = d->schema != NULL ? time_of_record(d, row, &row->time) : time_of_map(d, &row->time);
+        if (rc != SW_OK) return rc;
+    }
+    sw_batch_commit(out, sw_row_size((uint32_t)body_len, 0));
+    return SW_OK;
+}

@@ -1,0 +1,276 @@
+#include "io/json_encode.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "base/num.h"
+#include "io/json_decode.h"
+#include "io/json_write.h"
+#include "io/mp_read.h"
+
+#define INSERTION_MAX 32 /* Maps up to this size are sorted by insertion, which is quick when they come nearly sorted. */
+
+/* A member of a map being written. */
+typedef struct member {
+    uint64_t prefix;      /* first bytes of the key, big-endian: decides most comparisons */
+    const char *key;      /* its bytes; a number key's value is read from `number` */
+    uint32_t key_len;     /* bytes */
+    const uint8_t *value; /* msgpack */
+    char number[SW_NUM_TEXT_SIZE]; /* text of a number key */
+    bool is_number;                /* the key is in `number` */
+} member;
+
+void sw_json_encoder_init(sw_json_encoder *encoder)
+{
+    sw_buf_init(&encoder->members);
+}
+
+void sw_json_encoder_deinit(sw_json_encoder *encoder)
+{
+    sw_buf_deinit(&encoder->members);
+}
+
+static int out_of_memory(sw_error *err)
+{
+    return sw_error_set(err, SW_ENOMEM, "out of memory");
+}
+
+static int damaged(sw_error *err)
+{
+    return sw_error_set(err, SW_EFORMAT, "damaged msgpack");
+}
+
+static int put(sw_buf *out, const char *text, size_t len, sw_error *err)
+{
+    return sw_buf_append(out, text, len) == SW_OK ? SW_OK : out_of_memory(err);
+}
+
+static int put_i64(sw_buf *out, int64_t value, sw_error *err)
+{
+    if (sw_buf_reserve(out, SW_NUM_TEXT_SIZE) != SW_OK) return out_of_memory(err);
+    out->size += sw_num_format_i64((char *)out->data + out->size, value);
+    return SW_OK;
+}
+
+/* --- records ---------------------------------------------------------------------------------------------------------- */
+
+static int put_slot(sw_buf *out, const sw_row *row, sw_type type, const sw_slot *slot, sw_error *err)
+{
+    switch (type) {
+    case SW_TYPE_I64:
+    case SW_TYPE_TIME: return put_i64(out, slot->i, err);
+    case SW_TYPE_F64: return sw_json_write_double(out, slot->f, err);
+    case SW_TYPE_BOOL: return slot->i != 0 ? put(out, "true", 4, err) : put(out, "false", 5, err);
+    case SW_TYPE_STRING: return sw_json_write_string(out, sw_row_string(row, slot), slot->s.len, err);
+    }
+    SW_ASSERT(!"a field has one of the types");
+    return SW_EINVAL;
+}
+
+static int encode_record(const sw_row *row, sw_buf *out, sw_error *err)
+{
+    const sw_schema *schema = sw_schema_get(row->schema);
+    SW_ASSERT(schema != NULL);
+    const sw_slot *slots = sw_row_slots(row, schema);
+    char separator = '{';
+    for (unsigned i = 0; i < schema->count; i++) {
+        const sw_field *field = &schema->fields[i];
+        if (!sw_row_has(row, i)) continue;
+        if (sw_buf_reserve(out, field->json_len + 1) != SW_OK) return out_of_memory(err);
+        out->data[out->size] = (uint8_t)separator;
+        memcpy(out->data + out->size + 1, field->json_key, field->json_len);
+        out->size += field->json_len + 1;
+        separator = ',';
+        int rc = put_slot(out, row, field->type, &slots[i], err);
+        if (rc != SW_OK) {
+            sw_error_prepend(err, "field \"%s\"", field->name);
+            return rc;
+        }
+    }
+    return separator == '{' ? put(out, "{}", 2, err) : put(out, "}", 1, err);
+}
+
+/* --- maps ------------------------------------------------------------------------------------------------------------- */
+
+static int put_value(sw_json_encoder *e, const uint8_t **p, const uint8_t *end, int depth, sw_buf *out, sw_error *err);
+
+static inline const char *key_of(const member *m)
+{
+    return m->is_number ? m->number : m->key;
+}
+
+static uint64_t prefix_of(const char *key, uint32_t len)
+{
+    uint64_t prefix = 0;
+    if (len >= 8) {
+        memcpy(&prefix, key, 8);
+    } else {
+        for (uint32_t i = 0; i < len; i++) ((char *)&prefix)[i] = key[i];
+    }
+    return __builtin_bswap64(prefix);
+}
+
+static int compare_keys(const member *a, const member *b)
+{
+    if (a->prefix != b->prefix) return a->prefix < b->prefix ? -1 : 1;
+    uint32_t shorter = a->key_len < b->key_len ? a->key_len : b->key_len;
+    int order = memcmp(key_of(a), key_of(b), shorter);
+    if (order != 0) return order;
+    return a->key_len < b->key_len ? -1 : a->key_len > b->key_len;
+}
+
+static int compare_members(const void *a, const void *b)
+{
+    return compare_keys(a, b);
+}
+
+static void sort_members(member *list, size_t count)
+{
+    if (count > INSERTION_MAX) {
+        qsort(list, count, sizeof(*list), compare_members);
+        return;
+    }
+    for (size_t i = 1; i < count; i++) {
+        if (compare_keys(&list[i - 1], &list[i]) <= 0) continue;
+        member moved = list[i];
+        size_t at = i;
+        for (; at > 0 && compare_keys(&list[at - 1], &moved) > 0; at--) list[at] = list[at - 1];
+        list[at] = moved;
+    }
+}
+
+static bool read_key(const sw_mp_value *key, member *m)
+{
+    m->is_number = key->kind != SW_MP_KIND_STR;
+    switch (key->kind) {
+    case SW_MP_KIND_STR:
+        m->key = key->bytes;
+        m->key_len = key->len;
+        break;
+    case SW_MP_KIND_I64: m->key_len = (uint32_t)sw_num_format_i64(m->number, key->as.i); break;
+    case SW_MP_KIND_U64: m->key_len = (uint32_t)sw_num_format_u64(m->number, key->as.u); break;
+    case SW_MP_KIND_F64: m->key_len = (uint32_t)sw_num_format_double(m->number, key->as.f); break;
+    default: return false;
+    }
+    m->prefix = prefix_of(key_of(m), m->key_len);
+    return true;
+}
+
+/* Puts the map's members on the stack, except those that are nil, and *p behind the map. Returns how many, or a negative code. */
+static int64_t collect(sw_json_encoder *e, const uint8_t **p, const uint8_t *end, uint32_t count, sw_error *err)
+{
+    int64_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        sw_mp_value key;
+        if (sw_buf_reserve(&e->members, sizeof(member)) != SW_OK) return out_of_memory(err);
+        member *m = (member *)(void *)(e->members.data + e->members.size);
+        m->value = sw_mp_read(*p, end, &key);
+        if (m->value == NULL) return damaged(err);
+        if (!read_key(&key, m)) return sw_error_set(err, SW_EFORMAT, "a key is neither a string nor a number");
+        *p = sw_mp_skip(m->value, end);
+        if (*p == NULL) return damaged(err);
+        if (*m->value == 0xc0) continue;
+        e->members.size += sizeof(member);
+        kept++;
+    }
+    return kept;
+}
+
+/* The member at this place of the stack, which moves while nested maps are written. */
+static inline const member *member_at(const sw_json_encoder *e, size_t place)
+{
+    return (const member *)(const void *)(e->members.data + place);
+}
+
+static int put_member(sw_json_encoder *e, size_t place, const uint8_t *end, int depth, sw_buf *out, sw_error *err)
+{
+    const member *m = member_at(e, place);
+    const uint8_t *value = m->value;
+    int rc = sw_json_write_string(out, key_of(m), m->key_len, err);
+    if (rc != SW_OK) {
+        sw_error_prepend(err, "a key");
+        return rc;
+    }
+    rc = put(out, ":", 1, err);
+    if (rc != SW_OK) return rc;
+    rc = put_value(e, &value, end, depth, out, err);
+    if (rc == SW_OK) return SW_OK;
+    m = member_at(e, place);
+    sw_error_prepend(err, "field \"%.*s\"", (int)m->key_len, key_of(m));
+    return rc;
+}
+
+static int put_map(sw_json_encoder *e, const uint8_t **p, const uint8_t *end, uint32_t count, int depth, sw_buf *out,
+                   sw_error *err)
+{
+    size_t base = e->members.size;
+    int64_t kept = collect(e, p, end, count, err);
+    if (kept < 0) return (int)kept;
+    sort_members((member *)(void *)(e->members.data + base), (size_t)kept);
+    int rc = put(out, "{", 1, err);
+    for (int64_t i = 0; i < kept && rc == SW_OK; i++) {
+        if (i > 0) rc = put(out, ",", 1, err);
+        if (rc == SW_OK) rc = put_member(e, base + (size_t)i * sizeof(member), end, depth, out, err);
+    }
+    e->members.size = base;
+    return rc == SW_OK ? put(out, "}", 1, err) : rc;
+}
+
+static int put_array(sw_json_encoder *e, const uint8_t **p, const uint8_t *end, uint32_t count, int depth, sw_buf *out,
+                     sw_error *err)
+{
+    int rc = put(out, "[", 1, err);
+    for (uint32_t i = 0; i < count && rc == SW_OK; i++) {
+        if (i > 0) rc = put(out, ",", 1, err);
+        if (rc == SW_OK) rc = put_value(e, p, end, depth, out, err);
+    }
+    return rc == SW_OK ? put(out, "]", 1, err) : rc;
+}
+
+static int put_u64(sw_buf *out, uint64_t value, sw_error *err)
+{
+    if (sw_buf_reserve(out, SW_NUM_TEXT_SIZE) != SW_OK) return out_of_memory(err);
+    out->size += sw_num_format_u64((char *)out->data + out->size, value);
+    return SW_OK;
+}
+
+/* Writes the value at *p, which stands in a map or array at this depth, and puts *p behind it. */
+static int put_value(sw_json_encoder *e, const uint8_t **p, const uint8_t *end, int depth, sw_buf *out, sw_error *err)
+{
+    sw_mp_value v;
+    *p = sw_mp_read(*p, end, &v);
+    if (*p == NULL) return damaged(err);
+    if ((v.kind == SW_MP_KIND_MAP || v.kind == SW_MP_KIND_ARRAY) && depth == SW_JSON_DEPTH_MAX)
+        return sw_error_set(err, SW_EFORMAT, "nested deeper than %d", SW_JSON_DEPTH_MAX);
+    switch (v.kind) {
+    case SW_MP_KIND_NIL: return put(out, "null", 4, err);
+    case SW_MP_KIND_BOOL: return v.as.i != 0 ? put(out, "true", 4, err) : put(out, "false", 5, err);
+    case SW_MP_KIND_I64: return put_i64(out, v.as.i, err);
+    case SW_MP_KIND_U64: return put_u64(out, v.as.u, err);
+    case SW_MP_KIND_F64: return sw_json_write_double(out, v.as.f, err);
+    case SW_MP_KIND_STR: return sw_json_write_string(out, v.bytes, v.len, err);
+    case SW_MP_KIND_ARRAY: return put_array(e, p, end, v.len, depth + 1, out, err);
+    case SW_MP_KIND_MAP: return put_map(e, p, end, v.len, depth + 1, out, err);
+    case SW_MP_KIND_EXT: return sw_error_set(err, SW_EFORMAT, "a msgpack extension has no JSON form");
+    }
+    return damaged(err);
+}
+
+static int encode_map(sw_json_encoder *e, const sw_row *row, sw_buf *out, sw_error *err)
+{
+    const uint8_t *p = sw_row_body(row);
+    const uint8_t *end = p + row->body_len;
+    sw_mp_value v;
+    p = sw_mp_read(p, end, &v);
+    if (p == NULL || v.kind != SW_MP_KIND_MAP) return damaged(err);
+    e->members.size = 0; /* What an event that failed has left. */
+    return put_map(e, &p, end, v.len, 1, out, err);
+}
+
+int sw_json_encode(sw_json_encoder *encoder, const sw_row *row, sw_buf *out, sw_error *err)
+{
+    size_t before = out->size;
+    int rc = row->schema != 0 ? encode_record(row, out, err) : encode_map(encoder, row, out, err);
+    if (rc != SW_OK) out->size = before;
+    return rc;
+}

@@ -1,0 +1,30 @@
+/* json_encode.h -- event rows of either shape as JSON objects.
+ *
+ *     record slots, or msgpack --> {"auction":7,"price":1.5}
+ *
+ * A record's fields come in schema order, absent ones are left out. A map's members come sorted by the bytes of their keys, at every
+ * level, so that equal events are equal text; nil members are left out, nil elements are null, number keys are written as
+ * strings of their digits.
+ *
+ * Ownership  The caller's sw_json_encoder holds the scratch memory; deinit frees it.
+ * Threads    one at a time.
+ * Limits     as of the row; maps and arrays nest SW_JSON_DEPTH_MAX deep. */
+#ifndef SW_IO_JSON_ENCODE_H
+#define SW_IO_JSON_ENCODE_H
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "state/row.h"
+
+typedef struct sw_json_encoder {
+    sw_buf members; /* stack of the members of the maps being written, for sorting */
+} sw_json_encoder;
+
+void sw_json_encoder_init(sw_json_encoder *encoder);
+void sw_json_encoder_deinit(sw_json_encoder *encoder);
+
+/* Appends the row's object. SW_EFORMAT when a value has no JSON form (NaN, infinities, text that is not UTF-8, msgpack
+ * extensions, damaged msgpack; err names the field), SW_ENOMEM; `out` is then as it was. */
+int sw_json_encode(sw_json_encoder *encoder, const sw_row *row, sw_buf *out, sw_error *err);
+
+#endif

@@ -1,0 +1,33 @@
+#include "io/registry.h"
+
+#include "io/file.h"
+#include "io/stdio.h"
+
+typedef int (*open_source)(const sw_options *, const sw_source_context *, sw_source **, sw_error *);
+typedef int (*open_sink)(const sw_options *, const sw_sink_context *, sw_sink **, sw_error *);
+
+static const struct {
+    const char *type;
+    open_source open;
+} sources[] = {{"file", sw_file_source_open}, {"stdin", sw_stdin_source_open}};
+
+static const struct {
+    const char *type;
+    open_sink open;
+} sinks[] = {{"file", sw_file_sink_open}, {"stdout", sw_stdout_sink_open}, {"null", sw_null_sink_open}};
+
+int sw_io_open_source(const char *type, const sw_options *options, const sw_source_context *context, sw_source **out,
+                      sw_error *err)
+{
+    for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++)
+        if (strcmp(sources[i].type, type) == 0) return sources[i].open(options, context, out, err);
+    return sw_error_set(err, SW_EINVAL, "%s: there is no source \"%s\"", context->component, type);
+}
+
+int sw_io_open_sink(const char *type, const sw_options *options, const sw_sink_context *context, sw_sink **out,
+                    sw_error *err)
+{
+    for (size_t i = 0; i < sizeof(sinks) / sizeof(sinks[0]); i++)
+        if (strcmp(sinks[i].type, type) == 0) return sinks[i].open(options, context, out, err);
+    return sw_error_set(err, SW_EINVAL, "%s: there is no sink \"%s\"", context->component, type);
+}

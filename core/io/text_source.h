@@ -1,0 +1,25 @@
+/* text_source.h -- rows from lines of text, wherever the bytes come from: what file and stdin sources share.
+ *
+ *     bytes --lines.h--> lines --codec.h--> rows
+ *
+ * Ownership  deinit frees lines and decoder; the bytes' origin is the caller's.
+ * Threads    One: the worker of the source's instance. */
+#ifndef SW_IO_TEXT_SOURCE_H
+#define SW_IO_TEXT_SOURCE_H
+
+#include "io/codec.h"
+#include "io/lines.h"
+
+typedef struct sw_text_source {
+    sw_lines lines;      /* */
+    sw_decoder *decoder; /* */
+} sw_text_source;
+
+/* Options: format (default "jsonl"), max_line_bytes (default 16 MiB), chunk_bytes (tests). */
+int sw_text_source_init(sw_text_source *text, const sw_options *options, const sw_source_context *context, sw_error *err);
+void sw_text_source_deinit(sw_text_source *text);
+
+/* Decodes lines that are there already, until `out` has max_rows rows or no whole line is left. */
+int sw_text_source_decode(sw_text_source *text, const char *origin, sw_batch *out, uint32_t max_rows, sw_error *err);
+
+#endif
