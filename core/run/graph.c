@@ -60,8 +60,6 @@ int sw_graph_add_component(sw_graph *graph, const sw_component *component, sw_er
 
 static int copy_key_fields(sw_edge *copy, const sw_edge *edge)
 {
-    copy->key_fields = NULL;
-    copy->key_field_count = 0;
     if (edge->key_field_count == 0) return SW_OK;
     copy->key_fields = sw_calloc(edge->key_field_count, sizeof(char *));
     if (copy->key_fields == NULL) return SW_ENOMEM;
@@ -81,6 +79,8 @@ int sw_graph_add_edge(sw_graph *graph, const sw_edge *edge, sw_error *err)
     graph->edges = list;
     sw_edge *copy = &list[graph->edge_count];
     *copy = *edge;
+    copy->key_fields = NULL; /* What free_edge finds is the copy's own. */
+    copy->key_field_count = 0;
     copy->output = sw_strdup(edge->output);
     if (copy->output == NULL || copy_key_fields(copy, edge) != SW_OK) {
         free_edge(copy);
