@@ -95,12 +95,10 @@ static inline int drain_before(sw_port *port)
 static int overflow_to(sw_port *port, uint32_t index, const sw_row *row, uint64_t hash, const uint8_t *key,
                        uint32_t key_len)
 {
-    if (port->overflow.count >= SW_OVERFLOW_ROWS) return SW_EFULL;
-    uint32_t len = sw_row_size(row->body_len, key_len);
+    uint32_t len = (uint32_t)sizeof(*row) + row->body_len + key_len;
     sw_row *copy = sw_batch_reserve(&port->overflow, len);
     if (copy == NULL) return SW_ENOMEM;
     memcpy(copy, row, sizeof(*row) + row->body_len);
-    copy->len = len;
     copy->hash = hash;
     copy->key_len = key_len;
     copy->wm = *port->wm;
@@ -117,6 +115,9 @@ int sw_port_put_over(sw_port *port, const sw_row *row, const uint8_t *key, uint3
     uint32_t index = instance;
     int rc = SW_OK;
     uint64_t hash = 0;
+    uint32_t copies = port->grouping == SW_GROUPING_BROADCAST ? port->count : 1;
+    if (port->overflow.count + copies > SW_OVERFLOW_ROWS) return SW_EFULL;
+    if (port->grouping == SW_GROUPING_PARTITION && instance >= port->count) return SW_EINVAL;
     if (port->grouping == SW_GROUPING_KEY) {
         if (port->fields.count > 0) {
             if ((rc = sw_key_from_row(&port->fields, row, &port->key, err)) != SW_OK) return rc;
@@ -199,7 +200,8 @@ bool sw_port_await_room(sw_port *port)
 
 bool sw_port_flush(sw_port *port, int64_t now_ns, bool all)
 {
-    bool is_raised = *port->wm > port->wm_sent, is_left = false;
+    bool is_held = drain_before(port) != SW_OK; /* The watermark waits behind what was taken over the bound. */
+    bool is_raised = !is_held && *port->wm > port->wm_sent, is_left = is_held;
     bool is_old = port->open_since_ns != 0 && now_ns - port->open_since_ns >= SW_FLUSH_AFTER_NS;
     for (uint32_t i = 0; i < port->count; i++) {
         sw_channel *channel = port->channels[i];
@@ -209,8 +211,8 @@ bool sw_port_flush(sw_port *port, int64_t now_ns, bool all)
         if ((all || is_old || sw_channel_is_hungry(channel)) && sw_channel_flush(channel)) continue;
         is_left = true;
     }
-    port->wm_sent = *port->wm;
+    if (is_raised) port->wm_sent = *port->wm;
     if (!is_left) port->open_since_ns = 0;
-    else if (port->open_since_ns == 0) port->open_since_ns = now_ns;
+    else if (port->open_since_ns == 0) port->open_since_ns = now_ns != 0 ? now_ns : 1; /* A virtual clock starts at 0. */
     return !is_left;
 }
