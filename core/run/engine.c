@@ -41,6 +41,7 @@ static void init_task(sw_engine *engine, sw_task *task, uint32_t plan_task, uint
     task->timer_ms = INT64_MAX;
     task->wake_ms = INT64_MAX;
     task->time_max = SW_TIME_MIN;
+    task->rate_ns = -1;
     for (uint32_t d = 0; d < SW_DOMAINS_MAX; d++) task->wm[d] = SW_TIME_MIN;
     sw_batch_init(&task->rows);
     sw_histogram_init(&task->latency);

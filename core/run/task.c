@@ -81,7 +81,7 @@ uint32_t sw_task_take_credit(sw_task *task)
     if (task->rate <= 0) return SW_TASK_BATCH;
     int64_t now_ns = sw_clock_mono_ns(task->engine->clock);
     double burst = task->rate < SW_TASK_BATCH * 1000.0 ? task->rate / 1000.0 + 1 : SW_TASK_BATCH;
-    if (task->rate_ns == 0) task->rate_credit = 1;
+    if (task->rate_ns < 0) task->rate_credit = 1;
     else task->rate_credit += (double)(now_ns - task->rate_ns) * task->rate / 1e9;
     if (task->rate_credit > burst + SW_TASK_BATCH) task->rate_credit = burst + SW_TASK_BATCH;
     task->rate_ns = now_ns;
@@ -96,9 +96,7 @@ uint32_t sw_task_take_credit(sw_task *task)
 
 void sw_task_saw_time(sw_task *task, int64_t time)
 {
-    if (time <= task->time_max) return;
-    task->time_max = time;
-    if (time - task->max_delay_ms > task->wm[0]) task->wm[0] = time - task->max_delay_ms;
+    if (time > task->time_max) task->time_max = time;
 }
 
 /* Sets on each row the stamp and the watermark in force before it. */
@@ -177,7 +175,9 @@ bool sw_task_is_runnable(sw_task *task)
     case SW_STEP_WAIT_INPUT:
         return has_input(task) || (task->timer_ms != INT64_MAX && sw_engine_now_ms(task->engine) >= task->timer_ms);
     case SW_STEP_WAIT_TIME: {
-        if (task->is_fd_ready || task->is_stopping || task->control != task->control_seen) return true;
+        if (task->is_fd_ready || __atomic_load_n(&task->is_stopping, __ATOMIC_RELAXED) ||
+            __atomic_load_n(&task->control, __ATOMIC_RELAXED) != task->control_seen)
+            return true;
         int64_t due = task->timer_ms < task->wake_ms ? task->timer_ms : task->wake_ms;
         return due != INT64_MAX && sw_engine_now_ms(task->engine) >= due;
     }

@@ -65,11 +65,11 @@ typedef struct sw_task {
     int64_t wm[SW_DOMAINS_MAX]; /* watermarks: [0] of the input, others of event_time components in the chain */
     int64_t wake_ms;            /* with SW_STEP_WAIT_TIME: engine time to run again at */
     int64_t timer_ms;           /* when the first processing timer is due; INT64_MAX none */
-    uint32_t at;                /* component index + 1 whose user code is running; 0 none */
+    uint32_t at;                /* component index + 1 whose user code is running; 0 none; atomic */
     uint32_t stamp;             /* of the event being processed: when it was taken in, us */
-    uint32_t control;           /* source: id of the newest control item it is to send */
+    uint32_t control;           /* source: id of the newest control item it is to send; atomic */
     uint32_t control_seen;      /* source: id of the last one it sent */
-    uint32_t is_stopping;       /* source: end as if the input had ended */
+    uint32_t is_stopping;       /* source: end as if the input had ended; atomic */
     uint32_t number;            /* instance, 0.. */
     sw_batch rows;              /* source: the batch being processed */
     sw_error err;               /* why the last FFI call failed */
@@ -88,7 +88,7 @@ typedef struct sw_task {
     sw_source *source;           /* connector of a source in C; NULL otherwise */
     double rate;                 /* source: events per second; 0 unbounded */
     double rate_credit;          /* source: events that may be read now */
-    int64_t rate_ns;             /* source: when credit was last added */
+    int64_t rate_ns;             /* source: when credit was last added; -1 never */
     int64_t time_max;            /* source: greatest event time seen */
     int64_t max_delay_ms;        /* source: how far the watermark trails it */
     sw_sink **sinks;             /* connectors of sinks in C */
@@ -123,11 +123,13 @@ uint32_t sw_task_control_due(sw_task *task);
 /* The least watermark of the inputs that have not ended; SW_TIME_MAX when all have. */
 int64_t sw_task_input_watermark(const sw_task *task);
 
-/* Reads the next rows of a connector into task->rows, sets their stamps and watermarks, and wm[0] behind the last. Returns SW_STEP_RAN
+/* Reads the next rows of a connector into task->rows and sets their stamps, and the watermark in force before each; wm[0] is
+ * raised as they are processed, behind the last to time_max - max_delay_ms. Returns SW_STEP_RAN
  * (rows to process), SW_STEP_WAIT_TIME (nothing now), SW_STEP_DONE (ended; there may be rows), SW_STEP_FAILED (task->err says why). */
 sw_step sw_task_fill(sw_task *task);
 
-/* The watermark raised by an event of this time, for sources written in Lua: raises wm[0] when it is new. */
+/* Notes the time of an event, for sources written in Lua: the watermark is now time_max - max_delay_ms. Who called raises wm[0] to it
+ * once the timers due by it have fired. */
 void sw_task_saw_time(sw_task *task, int64_t time);
 
 /* Sends an END or CONTROL row to every channel; SW_EFULL (and `blocked` set) while a port holds rows taken over its bound. */

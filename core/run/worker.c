@@ -102,7 +102,7 @@ bool sw_worker_run_task(sw_worker *worker, sw_task *task)
     __atomic_store_n(&task->step_began_ns, began_ns, __ATOMIC_RELAXED);
     task->step = engine->ops.resume(engine->ops.arg, task);
     __atomic_store_n(&task->step_began_ns, 0, __ATOMIC_RELAXED);
-    task->at = 0;
+    __atomic_store_n(&task->at, 0, __ATOMIC_RELAXED);
     int64_t ended_ns = sw_clock_mono_ns(engine->clock);
     task->busy_ns += ended_ns - began_ns;
     if (task->step == SW_STEP_WAIT_ROOM) task->blocked_since_ns = ended_ns;
