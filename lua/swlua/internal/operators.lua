@@ -3,6 +3,7 @@ local f = require("swlua.internal.ffi")
 local check = require("swlua.check")
 local decode = require("swlua.internal.decode")
 local pack = require("swlua.internal.pack")
+local passing = require("swlua.internal.passing")
 local records = require("swlua.internal.records")
 local state_tables = require("swlua.internal.state_tables")
 
@@ -165,12 +166,54 @@ end
 
 local builders = {}
 
-function builders.map(_, x)
-  return x.stages.map(x, x.component.fn, x.encoder("map returned"), x.consumers("default") or x.stages.unread(x))
+--- The schema of all that reaches x, where it is known and one, and what of its string fields x's function leaves alone.
+local function passive_fields(task, x)
+  local schema
+  for _, edge in ipairs(x.edges) do
+    if edge.to == x.index then
+      local upstream = edge.output == "default" and task.job.components[edge.from + 1].schema
+      if not upstream or schema and schema ~= upstream then return nil end
+      schema = upstream
+    end
+  end
+  if not schema then return nil end
+  local is_string = {}
+  for _, field in ipairs(schema.fields) do is_string[field.name] = field.type == "string" end
+  local found = passing.analyse(x.component.fn, is_string)
+  return found and records.of(schema), found
 end
 
-function builders.filter(_, x)
-  return x.stages.filter(x, x.component.fn, x.consumers("default") or x.stages.unread(x))
+--- A writer that takes handed-on fields from the event, checking fields now and then as the encoder does.
+local function passing_writer(task, x, schema, found)
+  local S, anchor = f.scratch()
+  task.anchors[#task.anchors + 1] = anchor
+  local result_schema = records.of(x.component.schema)
+  local write = result_schema.writer(S, records.passed_slots(schema, found))
+  local check_fields = records.sampled_check(result_schema)
+  local refuse = x.encoder("map returned")
+  return function(result, event)
+    if type(result) ~= "table" then return refuse(result) end
+    check_fields(result)
+    local record = write(result, event)
+    return record
+  end
+end
+
+function builders.map(task, x)
+  local pass = x.consumers("default") or x.stages.unread(x)
+  local plain = x.stages.map(x, x.component.fn, x.encoder("map returned"), pass)
+  local schema, found = passive_fields(task, x)
+  if not schema or not x.component.schema or x.strict then return plain end
+  local write = passing_writer(task, x, schema, found)
+  return x.stages.map_passing(x, x.component.fn, schema.pointer, records.passive_view(schema, found), write, plain, pass)
+end
+
+function builders.filter(task, x)
+  local pass = x.consumers("default") or x.stages.unread(x)
+  local plain = x.stages.filter(x, x.component.fn, pass)
+  local schema, found = passive_fields(task, x)
+  if not schema or x.strict then return plain end
+  return x.stages.filter_comparing(x, x.component.fn, schema.pointer, records.passive_view(schema, found), plain, pass)
 end
 
 function builders.flat_map(_, x)

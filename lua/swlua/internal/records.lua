@@ -2,6 +2,7 @@
 -- A record is a pointer to a row (state/row.h) whose struct has one slot a field; `event.price` goes through __index to a
 -- reader made for that field, which the JIT inlines. Field names never meet the struct's own names, which begin with sw__.
 local f = require("swlua.internal.ffi")
+local passing = require("swlua.internal.passing")
 local values = require("swlua.values")
 
 local ffi, core = f.ffi, f.core
@@ -10,6 +11,8 @@ local M = {}
 
 --- Strings set on a record in place: its slot names an index here instead of bytes (length 0xffffffff). Cleared with each batch.
 local overflow = {}
+
+ffi.cdef("int memcmp(const void *, const void *, size_t);")
 
 local slot_types = { i64 = "int64_t sw__%d;", f64 = "double sw__%d;", bool = "int64_t sw__%d;",
   time = "int64_t sw__%d;", string = "uint32_t sw__%d, sw__%dl;" }
@@ -50,6 +53,7 @@ local env = {
   ffi = ffi, C = f.C, bit = bit, floor = math.floor, tonumber = tonumber, type = type, pairs = pairs,
   cast = ffi.cast, copy = ffi.copy, istype = ffi.istype, ffi_string = ffi.string, bytes_p = f.bytes_p,
   band = bit.band, bor = bit.bor, bnot = bit.bnot, overflow = overflow, bad_value = bad_value, grow = f.grow,
+  STAND_IN = passing.STAND_IN,
   int64 = f.int64, uint64 = f.uint64, entry_p = f.entry_p, ENTRY_SIZE = f.ENTRY_SIZE, current = {},
 }
 M.current = env.current -- .keyed: the sw_keyed_instance whose state record is being changed
@@ -121,10 +125,26 @@ local function make_setter(i, field, where)
     r.sw__p[WORD] = bor(r.sw__p[WORD], MASK) end]], i, field), "record." .. field.name)
 end
 
-local function attach_metatable(schema, ctype, where)
+--- A reader of a string field that its caller only hands on, or compares with these constants (internal/passing.lua).
+local function make_passive_reader(i, field, constants)
+  local names, tests = {}, {}
+  for k, text in ipairs(constants or {}) do
+    names[k] = "k" .. k
+    tests[k] = ("if n == %d and C.memcmp(s, k%d, %d) == 0 then return k%d end"):format(#text, k, #text, k)
+  end
+  local bind = #names > 0 and ("local %s = unpack(constants)\n"):format(table.concat(names, ", ")) or ""
+  local text = bind .. fill([[return function(r)
+    if band(r.sw__p[WORD], MASK) == 0 then return nil end
+    local n = r.sw__Il local s = cast(bytes_p, r) + r.sw__I
+    ]] .. table.concat(tests, "\n") .. " return STAND_IN end", i, field)
+  return compile(text, "record." .. field.name, { constants = constants, unpack = unpack })
+end
+
+--- Gives a ctype the fields of a schema. `readers` replaces some.
+local function attach_metatable(schema, ctype, where, readers_given)
   local get, set = {}, {}
   for i, field in ipairs(schema.fields) do
-    get[field.name] = make_reader(i, field, where)
+    get[field.name] = readers_given and readers_given[field.name] or make_reader(i, field, where)
     set[field.name] = make_setter(i, field, where)
   end
   ffi.metatype(ctype, {
@@ -157,16 +177,26 @@ local function make_check(schema)
   return check_fields
 end
 
-local function put_strings_length(out, schema)
+--- `passed`: field of the result -> slot number of the input's field whose bytes are taken where the stand-in is found.
+local function put_strings_length(out, schema, passed)
   for i, field in ipairs(schema.fields) do
     if field.type == "string" then
-      out[#out + 1] = fill([[do local v = t[NAME] if v ~= nil then ]] .. converters.string
-        .. [[ size = size + #v end end]], i, field)
+      local from = passed[field.name]
+      local taken = from and ("if v == STAND_IN then size = size + input.sw__%dl else "):format(from) or ""
+      out[#out + 1] = fill("do local v = t[NAME] if v ~= nil then " .. taken .. converters.string .. " size = size + #v "
+        .. (from and "end " or "") .. "end end", i, field)
     end
   end
 end
 
-local function put_slots(out, schema)
+local function string_store(passed)
+  local store = "local n = #v r.sw__I = off r.sw__Il = n copy(data + off, v, n) off = off + n"
+  if not passed then return store end
+  return ("if v == STAND_IN then local n = input.sw__%dl r.sw__I = off r.sw__Il = n copy(data + off, cast(bytes_p, input) + "
+    .. "input.sw__%d, n) off = off + n else %s end"):format(passed, passed, store)
+end
+
+local function put_slots(out, schema, passed)
   local word = -1
   for i, field in ipairs(schema.fields) do
     local w = bit_of(i)
@@ -175,8 +205,7 @@ local function put_slots(out, schema)
       out[#out + 1] = "do local p = 0"
       word = w
     end
-    local store = field.type == "string"
-      and [[local n = #v r.sw__I = off r.sw__Il = n copy(data + off, v, n) off = off + n]]
+    local store = field.type == "string" and string_store(passed[field.name])
       or converters[field.type] .. " r.sw__I = v"
     out[#out + 1] = fill("do local v = t[NAME] if v ~= nil then " .. store .. " p = bor(p, MASK) end end", i, field)
   end
@@ -186,7 +215,7 @@ end
 
 --- Text of a function that binds a scratch of its own and returns the writer: table -> record in that scratch. What never changes of the
 -- header is written once; only records with strings change their length.
-local function writer_text(schema, ctype_name)
+local function writer_text(schema, ctype_name, passed)
   local fixed = f.ROW_SIZE + words(schema) * 4 + 8 * #schema.fields
   local has_strings = false
   for _, field in ipairs(schema.fields) do has_strings = has_strings or field.type == "string" end
@@ -201,17 +230,17 @@ local function writer_text(schema, ctype_name)
       return r
     end
     local r = prepare(%d)]]):format(ctype_name, fixed - f.ROW_SIZE, schema.id, fixed) }
-  out[#out + 1] = "return function(t)"
+  out[#out + 1] = "return function(t, input)"
   if has_strings then
     out[#out + 1] = ("local size = %d"):format(fixed)
-    put_strings_length(out, schema)
+    put_strings_length(out, schema, passed)
     out[#out + 1] = ([[local len = band(size + 7, -8)
       if len > S.cap then r = prepare(len) end
       local data, off = S.data, %d
       local h = r.sw__h
       h.len, h.body_len, h.flags = len, size - %d, 0]]):format(fixed, f.ROW_SIZE)
   end
-  put_slots(out, schema)
+  put_slots(out, schema, passed)
   out[#out + 1] = "return r end end"
   return table.concat(out, "\n")
 end
@@ -231,8 +260,9 @@ function M.of(schema)
   made.pointer = ffi.typeof(name .. " *")
   made.get, made.set = attach_metatable(made, made.ctype, "row")
   made.check_fields = make_check(made)
-  local text = writer_text(made, name)
-  made.writer = function(S) return compile(text, "record.write")(S) end -- compiled anew: each writer gets its own traces
+  made.writer = function(S, passed) -- compiled anew each time: every writer gets its own traces
+    return compile(writer_text(made, name, passed or {}), "record.write")(S)
+  end
   local pointer, cast = made.pointer, ffi.cast
   made.view = function(row)
     local record = cast(pointer, row)
@@ -240,6 +270,37 @@ function M.of(schema)
   end
   by_text[schema.text], by_id[made.id] = made, made
   return made
+end
+
+local variants = 0
+
+--- A second view of a schema's records, in which passive string fields (internal/passing.lua: `found`) are not made into Lua strings.
+---@return fun(record: ffi.cdata*): ffi.cdata* view
+function M.passive_view(schema, found)
+  variants = variants + 1
+  local name = ("sw_record_%d_%d"):format(schema.id, variants)
+  ffi.cdef(("typedef struct %s { sw_row sw__h; %s } %s;"):format(name, struct_body(schema, slot_types.string), name))
+  local given = {}
+  for i, field in ipairs(schema.fields) do
+    if found.passive[field.name] then given[field.name] = make_passive_reader(i, field, found.compared[field.name]) end
+  end
+  attach_metatable(schema, ffi.typeof(name), "row", given)
+  local pointer, cast = ffi.typeof(name .. " *"), ffi.cast
+  return function(record)
+    local view = cast(pointer, record)
+    return view
+  end
+end
+
+--- Slot numbers of a schema's fields, for the `passed` of a writer.
+function M.passed_slots(schema, found)
+  local slots = {}
+  for out, name in pairs(found.passed) do
+    for i, field in ipairs(schema.fields) do
+      if field.name == name then slots[out] = i end
+    end
+  end
+  return slots
 end
 
 --- The layout of keyed state with this schema: `view` turns an entry's value into a record.
@@ -254,6 +315,21 @@ function M.state_of(schema)
   made.get, made.set = attach_metatable(made, ffi.typeof(name), "state")
   states_by_text[schema.text] = made
   return made
+end
+
+--- Looks for unknown fields in the first three tables and then in one of 1024, or in all: a few first ones, so that no trace is
+-- recorded by then.
+function M.sampled_check(schema, is_always)
+  local check_fields, countdown = schema.check_fields, 3
+  if is_always then return check_fields end
+  return function(t)
+    countdown = countdown - 1
+    if countdown >= 0 then
+      check_fields(t)
+    elseif countdown < -1023 then
+      countdown = 1
+    end
+  end
 end
 
 function M.by_id(id)

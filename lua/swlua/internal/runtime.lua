@@ -127,17 +127,12 @@ local function encoder(task, component, verb)
     local schema = records.of(component.schema)
     local S, anchor = f.scratch()
     task.anchors[#task.anchors + 1] = anchor
-    local write, pointer, strict = schema.writer(S), schema.pointer, task.options.strict
-    local countdown = 3 -- events until fields are checked only now and then; a few first ones, so that no trace is recorded by then
+    local write, pointer = schema.writer(S), schema.pointer
+    local check_fields = records.sampled_check(schema, task.options.strict)
     local istype = ffi.istype
     return function(event)
       if type(event) == "table" then
-        countdown = countdown - 1
-        if countdown >= 0 or strict then
-          schema.check_fields(event)
-        elseif countdown < -1023 then
-          countdown = 1
-        end
+        check_fields(event)
         local record = write(event)
         return record
       end

@@ -59,6 +59,47 @@ function M.map(x, fn, encode, pass)
   end
 end
 
+--- map of records to records where the function only hands some string fields on: it sees `view`, and `write` takes those fields' bytes
+-- from the event. `plain` is the ordinary stage, for events of another shape.
+function M.map_passing(x, fn, pointer, view, write, plain, pass)
+  local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local istype = ffi.istype
+  local function call(event)
+    local result = write(fn(view(event)), event)
+    return result
+  end
+  return function(event, time)
+    if not istype(pointer, event) or event.sw__h.flags ~= 0 then return plain(event, time) end
+    instance.n_in = instance.n_in + 1
+    task.at = at
+    local ok, result = xpcall(call, trace, event)
+    if not ok then return fail(result, event, time) end
+    instance.n_out = instance.n_out + 1
+    pass(result, time)
+  end
+end
+
+--- filter of records where the function only compares some string fields with constants.
+function M.filter_comparing(x, fn, pointer, view, plain, pass)
+  local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local istype = ffi.istype
+  local function call(event)
+    local result = fn(view(event))
+    return result
+  end
+  return function(event, time)
+    if not istype(pointer, event) or event.sw__h.flags ~= 0 then return plain(event, time) end
+    instance.n_in = instance.n_in + 1
+    task.at = at
+    local ok, keep = xpcall(call, trace, event)
+    if not ok then return fail(keep, event, time) end
+    if keep then
+      instance.n_out = instance.n_out + 1
+      pass(event, time)
+    end
+  end
+end
+
 function M.filter(x, fn, pass)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
   return function(event, time)
