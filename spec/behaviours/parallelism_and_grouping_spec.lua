@@ -104,7 +104,9 @@ describe("7: shuffle grouping", function()
       local t = open(function(s) return s:shuffle():apply("seen", witness(), { parallelism = 3 }) end)
       push_numbers(t, count)
       local least, most = math.huge, 0
-      for _, state in ipairs(t:state("seen")) do least, most = math.min(least, state.seen), math.max(most, state.seen) end
+      for _, state in ipairs(t:state("seen")) do
+        least, most = math.min(least, state.seen), math.max(most, state.seen)
+      end
       assert.is_true(most - least <= 1)
       assert.equal(count, #t:results("results"))
     end
@@ -217,7 +219,7 @@ describe("10: instances", function()
     local t = open(function(s)
       return s:broadcast():apply("announce", {
         setup_instance = function(self, instance)
-          log[#log + 1] = ("setup %d of %d in %s/%s"):format(instance.id, instance.count, instance.job, instance.component)
+          log[#log + 1] = ("setup %d of %d in %s"):format(instance.id, instance.count, instance.component)
           self.id = instance.id
         end,
         apply = function(self) log[#log + 1] = "event at " .. self.id end,
@@ -225,8 +227,8 @@ describe("10: instances", function()
     end)
     t:push("events", {})
     table.sort(log, function(a, b) return a > b end)
-    assert.same({ "setup 2 of 3 in grouping/announce", "setup 1 of 3 in grouping/announce",
-      "setup 0 of 3 in grouping/announce", "event at 2", "event at 1", "event at 0" }, log)
+    assert.same({ "setup 2 of 3 in announce", "setup 1 of 3 in announce",
+      "setup 0 of 3 in announce", "event at 2", "event at 1", "event at 0" }, log)
   end)
 
   it("are set up before any of them gets an event", function()
@@ -255,7 +257,8 @@ describe("10: instances", function()
 
   it("get what a partition function gives them", function()
     local t = open(function(s)
-      return s:partition(function(event, n) return n - 1 - event.n % n end):apply("seen", witness(), { parallelism = 3 })
+      return s:partition(function(event, n) return n - 1 - event.n % n end)
+        :apply("seen", witness(), { parallelism = 3 })
     end)
     push_numbers(t, 6)
     for _, row in ipairs(t:results("results")) do assert.equal(2 - row.n % 3, row.instance) end
