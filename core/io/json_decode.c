@@ -72,7 +72,7 @@ static int scan(sw_json_decoder *d, const uint8_t *text, size_t len)
     const char *reason = sw_json_index_scan(d->index, text, len, &d->token, &count, &is_memory);
     if (reason != NULL) return sw_error_set(d->err, is_memory ? SW_ENOMEM : SW_EFORMAT, "%s", reason);
     d->text = text;
-    d->keys.next = 0;
+    d->keys.last = 0;
     d->time_token = NULL;
     if (text[d->token[0]] != '{') return sw_error_set(d->err, SW_EFORMAT, "not a JSON object");
     return SW_OK;

@@ -32,7 +32,7 @@ static bool has_quotable(const uint8_t *bytes, size_t len)
     return memchr(bytes, '"', len) != NULL || memchr(bytes, '\\', len) != NULL;
 }
 
-static const sw_json_key *remember(sw_json_keys *keys, const uint8_t *bytes, size_t len, uint8_t *slot)
+static void remember(sw_json_keys *keys, const uint8_t *bytes, size_t len, uint8_t *slot)
 {
     sw_json_key *key = &keys->list[keys->count];
     memcpy(key->words, bytes, len);
@@ -43,8 +43,6 @@ static const sw_json_key *remember(sw_json_keys *keys, const uint8_t *bytes, siz
     key->id = keys->count;
     describe(keys, key, (const uint8_t *)key->words, len);
     *slot = (uint8_t)++keys->count;
-    keys->next = keys->count;
-    return key;
 }
 
 /* The slot that holds the key, or the empty one where it would be. */
@@ -58,16 +56,21 @@ static uint8_t *find_slot(sw_json_keys *keys, const uint8_t *bytes, size_t len, 
     }
 }
 
+/* Takes the key at this position; the next time round it is the guess behind the key before it. */
+static const sw_json_key *take(sw_json_keys *keys, uint8_t position)
+{
+    keys->after[keys->last] = position;
+    keys->last = position;
+    return &keys->list[position - 1];
+}
+
 static const sw_json_key *search_plain(sw_json_keys *keys, const uint8_t *bytes, size_t len)
 {
     uint64_t hash = sw_hash(bytes, len);
     if (len <= SW_JSON_KEY_BYTES) {
         uint8_t *slot = find_slot(keys, bytes, len, hash);
-        if (*slot != 0) {
-            keys->next = *slot;
-            return &keys->list[*slot - 1];
-        }
-        if (!has_quotable(bytes, len) && keys->count < SW_JSON_KEYS_MAX) return remember(keys, bytes, len, slot);
+        if (*slot == 0 && !has_quotable(bytes, len) && keys->count < SW_JSON_KEYS_MAX) remember(keys, bytes, len, slot);
+        if (*slot != 0) return take(keys, *slot);
     }
     describe(keys, &keys->other, bytes, len);
     keys->other.id = (uint32_t)hash | SW_JSON_KEY_ID_HASH;

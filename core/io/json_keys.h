@@ -4,7 +4,7 @@
  *                                        next ----^  compared first, as a few words
  *
  * Objects of one source mostly have the same keys in the same order, so the key behind the last one found is the first
- * guess, and costs one or two word compares. A miss goes by hash. Keys beyond SW_JSON_KEYS_MAX, long ones and those that
+ * guess (the key that followed the one before it last time), and costs one or two word compares. A miss goes by hash. Keys beyond SW_JSON_KEYS_MAX, long ones and those that
  * cannot be written without escapes are looked up anew each time.
  *
  * Ownership  sw_json_keys_free frees it. A key found is valid until the next is looked up.
@@ -39,7 +39,8 @@ typedef struct sw_json_key {
 } sw_json_key;
 
 typedef struct sw_json_keys {
-    uint32_t next;                           /* position of the first guess */
+    uint32_t last;                           /* position + 1 of the key taken last; 0 at the start of a text */
+    uint8_t after[SW_JSON_KEYS_MAX + 1];     /* by `last`: position + 1 of the key that followed it last time; 0 none */
     uint32_t count;                          /* keys remembered */
     sw_json_key list[SW_JSON_KEYS_MAX];      /* in the order first seen */
     uint8_t slots[SW_JSON_KEY_SLOTS];        /* hash -> position + 1; 0 none */
@@ -71,10 +72,11 @@ static inline bool sw_json_key_matches(const sw_json_key *key, const uint8_t *te
  * That the closing quote is compared too makes a match exact. */
 static inline const sw_json_key *sw_json_keys_guess(sw_json_keys *keys, const uint8_t *text)
 {
-    if (keys->next >= keys->count) return NULL;
-    const sw_json_key *key = &keys->list[keys->next];
+    uint32_t position = keys->after[keys->last];
+    if (position == 0) return NULL;
+    const sw_json_key *key = &keys->list[position - 1];
     if (!sw_json_key_matches(key, text)) return NULL;
-    keys->next++;
+    keys->last = position;
     return key;
 }
 
