@@ -154,6 +154,8 @@ static int make_all(sw_engine *engine, sw_error *err)
         return sw_error_set(err, SW_ENOMEM, "out of memory");
     engine->workers = sw_calloc(engine->options.workers, sizeof(*engine->workers));
     if (engine->workers == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
+    for (uint32_t w = 0; w < engine->options.workers; w++)
+        engine->workers[w].wake_fd = -1; /* So that closing a half-made engine does not close descriptor 0. */
     if ((rc = make_channels(engine, err)) != SW_OK) return rc;
     for (uint32_t i = 0; i < engine->task_count; i++)
         if ((rc = make_ports_of(engine, &engine->tasks[i], err)) != SW_OK) return rc;

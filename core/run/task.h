@@ -98,7 +98,7 @@ typedef struct sw_task {
     bool is_waiting_fd;          /* the worker's loop watches the source's descriptor */
     void *coroutine;             /* script's: what sw_engine_ops.resume gets; NULL before setup */
     int64_t step_began_ns;       /* atomic by the watchdog's needs: clock when this step began; 0 not running */
-    int64_t busy_ns, blocked_ns; /* time spent running, and waiting for room */
+    int64_t busy_ns, blocked_ns; /* time spent running, and waiting for room; atomic */
     int64_t blocked_since_ns;    /* 0 when not waiting for room */
     uint64_t pulse_seen;         /* watchdog: events counted by its components at the last look */
     int64_t pulse_seen_ns;       /* watchdog: when that last changed */

@@ -89,13 +89,19 @@ bool sw_worker_is_done(const sw_worker *worker)
     return true;
 }
 
+/* Adds to what only this worker writes, and anyone reads. */
+static void add_ns(int64_t *sum, int64_t ns)
+{
+    __atomic_store_n(sum, *sum + ns, __ATOMIC_RELAXED);
+}
+
 bool sw_worker_run_task(sw_worker *worker, sw_task *task)
 {
     sw_engine *engine = worker->engine;
     sw_error err;
     int64_t began_ns = sw_clock_mono_ns(engine->clock);
     if (task->blocked_since_ns != 0) {
-        task->blocked_ns += began_ns - task->blocked_since_ns;
+        add_ns(&task->blocked_ns, began_ns - task->blocked_since_ns);
         task->blocked_since_ns = 0;
     }
     task->now_ms = engine->start_wall_ms + (began_ns - engine->start_mono_ns) / 1000000;
@@ -104,7 +110,7 @@ bool sw_worker_run_task(sw_worker *worker, sw_task *task)
     __atomic_store_n(&task->step_began_ns, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&task->at, 0, __ATOMIC_RELAXED);
     int64_t ended_ns = sw_clock_mono_ns(engine->clock);
-    task->busy_ns += ended_ns - began_ns;
+    add_ns(&task->busy_ns, ended_ns - began_ns);
     if (task->step == SW_STEP_WAIT_ROOM) task->blocked_since_ns = ended_ns;
     if (task->step == SW_STEP_FAILED) return false;
     if (sw_task_after_step(task, ended_ns, &err) != SW_OK) {
