@@ -1,0 +1,223 @@
+/* Workers on threads pass events through every grouping while another thread sends control items. A lost wake shows
+ * as a hang, which alarm() ends. */
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "driver.h"
+#include "graphs.h"
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define EVENTS 100000
+#else
+#define EVENTS 1000000
+#endif
+#define CONTROLS 7
+#define HANG_SECONDS 300
+
+enum { IN, WORK, OUT }; /* components of the job */
+
+static driver d;       /* of the test that runs */
+static sw_graph graph; /* its job */
+
+/* in (2) --grouping--> work (2) --shuffle--> out (2) */
+static void open_threads(sw_grouping grouping, uint32_t workers, uint32_t queue)
+{
+    sw_graph_init(&graph);
+    add_component(&graph, "in", SW_SOURCE, 2);
+    add_component(&graph, "work", SW_OPERATOR, 2);
+    add_component(&graph, "out", SW_SINK, 2);
+    connect(&graph, IN, WORK, grouping);
+    connect(&graph, WORK, OUT, SW_GROUPING_SHUFFLE);
+    sw_engine_options options = {
+        .job = "test", .workers = workers, .parallelism = 2, .queue = queue, .clock = sw_clock_real()
+    };
+    driver_open(&d, &graph, &options);
+    d.limit = EVENTS / 2;
+    alarm(HANG_SECONDS);
+}
+
+static int end_engine(void **state)
+{
+    (void)state;
+    driver_close(&d);
+    sw_graph_deinit(&graph);
+    d = (driver){ 0 };
+    return 0;
+}
+
+/* Reads what a report reads while the workers run, then lets others go on. */
+static void look_on(void)
+{
+    const sw_engine *engine = &d.engine;
+    for (uint32_t i = 0; i < engine->task_count; i++) {
+        int64_t busy_ns = __atomic_load_n(&engine->tasks[i].busy_ns, __ATOMIC_RELAXED);
+        int64_t blocked_ns = __atomic_load_n(&engine->tasks[i].blocked_ns, __ATOMIC_RELAXED);
+        SW_ASSERT(busy_ns >= 0 && blocked_ns >= 0);
+    }
+    for (uint32_t i = 0; i < engine->channel_count; i++) sw_channel_fill(engine->channels[i]);
+    sched_yield();
+}
+
+/* Sends the items spread over the run, each once the one before is answered by all. */
+static void *send_controls(void *arg)
+{
+    sw_engine *engine = &d.engine;
+    (void)arg;
+    for (uint32_t n = 0; n < CONTROLS; n++) {
+        while (driver_total(&d, IN) < (uint64_t)n * EVENTS / CONTROLS) look_on();
+        sw_engine_send_control(engine);
+        while (atomic_load(&engine->control_answers) < engine->task_count) look_on();
+    }
+    return NULL;
+}
+
+static void run_with_controls(void)
+{
+    pthread_t controller;
+    d.controls_wait = CONTROLS;
+    assert_int_equal(pthread_create(&controller, NULL, send_controls, NULL), 0);
+    int code = sw_engine_run(&d.engine);
+    pthread_join(controller, NULL);
+    if (code != 0) fail_msg("%d: %s", code, d.engine.failure.text);
+    assert_true(sw_engine_is_done(&d.engine));
+    driver_assert_faultless(&d);
+    for (uint32_t i = 0; i < d.engine.task_count; i++) assert_int_equal(d.actors[i].controls, CONTROLS);
+    assert_int_equal(d.workers_stopped, d.engine.options.workers);
+}
+
+static void assert_totals(uint64_t copies)
+{
+    assert_int_equal(driver_total(&d, IN), EVENTS);
+    assert_int_equal(driver_total(&d, WORK), EVENTS * copies);
+    assert_int_equal(driver_total(&d, OUT), EVENTS * copies);
+}
+
+static void keyed_events_and_control_items_cross_threads_exactly_once(void **state)
+{
+    (void)state;
+    open_threads(SW_GROUPING_KEY, 2, 0);
+    run_with_controls();
+    assert_totals(1);
+    for (int key = 0; key < KEYS; key++) {
+        uint64_t one = driver_actor(&d, WORK, 0)->of_key[key], other = driver_actor(&d, WORK, 1)->of_key[key];
+        assert_int_equal(one + other, EVENTS / KEYS);
+        assert_true(one == 0 || other == 0);
+    }
+}
+
+static void shuffled_events_and_control_items_cross_threads_exactly_once(void **state)
+{
+    (void)state;
+    open_threads(SW_GROUPING_SHUFFLE, 2, 0);
+    run_with_controls();
+    assert_totals(1);
+    assert_int_equal(driver_events(driver_actor(&d, WORK, 0)), EVENTS / 2);
+}
+
+static void broadcast_events_and_control_items_cross_threads_exactly_once(void **state)
+{
+    (void)state;
+    open_threads(SW_GROUPING_BROADCAST, 2, 0);
+    run_with_controls();
+    assert_totals(2);
+    assert_int_equal(driver_events(driver_actor(&d, WORK, 0)), EVENTS);
+}
+
+static void global_events_and_control_items_cross_threads_exactly_once(void **state)
+{
+    (void)state;
+    open_threads(SW_GROUPING_GLOBAL, 2, 0);
+    run_with_controls();
+    assert_totals(1);
+    assert_int_equal(driver_events(driver_actor(&d, WORK, 0)), EVENTS);
+}
+
+static void small_queues_make_workers_wait_for_each_other_and_lose_nothing(void **state)
+{
+    (void)state;
+    open_threads(SW_GROUPING_KEY, 2, 3);
+    d.limit = EVENTS / 20;
+    d.controls_wait = 0;
+    assert_int_equal(sw_engine_run(&d.engine), 0);
+    driver_assert_faultless(&d);
+    assert_int_equal(driver_total(&d, OUT), EVENTS / 10);
+}
+
+static void one_worker_runs_all_tasks(void **state)
+{
+    (void)state;
+    open_threads(SW_GROUPING_KEY, 1, 0);
+    run_with_controls();
+    assert_totals(1);
+}
+
+static void a_worker_without_tasks_ends_at_once(void **state)
+{
+    (void)state;
+    open_threads(SW_GROUPING_KEY, 4, 0);
+    run_with_controls();
+    assert_totals(1);
+}
+
+static void *stop_later(void *arg)
+{
+    (void)arg;
+    while (driver_total(&d, OUT) < EVENTS / 4) sched_yield();
+    sw_engine_stop(&d.engine);
+    return NULL;
+}
+
+static void a_stop_from_another_thread_ends_the_sources_and_finishes_what_is_in_flight(void **state)
+{
+    pthread_t stopper;
+    (void)state;
+    open_threads(SW_GROUPING_SHUFFLE, 2, 0);
+    d.limit = 0;
+    assert_int_equal(pthread_create(&stopper, NULL, stop_later, NULL), 0);
+    assert_int_equal(sw_engine_run(&d.engine), 0);
+    pthread_join(stopper, NULL);
+    driver_assert_faultless(&d);
+    assert_int_equal(driver_total(&d, OUT), driver_total(&d, IN));
+}
+
+static sw_step fail_at_a_quarter(driver *run, sw_task *task)
+{
+    if (task != driver_task(run, OUT, 1) || driver_total(run, OUT) < EVENTS / 4) return SW_STEP_RAN;
+    sw_engine_fail(&run->engine, 65, "test/out#1: bad event");
+    return SW_STEP_FAILED;
+}
+
+static void a_failure_on_one_thread_ends_all_of_them(void **state)
+{
+    (void)state;
+    open_threads(SW_GROUPING_SHUFFLE, 2, 0);
+    d.limit = 0;
+    d.before_step = fail_at_a_quarter;
+    assert_int_equal(sw_engine_run(&d.engine), 65);
+    assert_string_equal(d.engine.failure.text, "test/out#1: bad event");
+    assert_int_equal(d.workers_stopped, 2);
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, end_engine)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(keyed_events_and_control_items_cross_threads_exactly_once),
+        TEST(shuffled_events_and_control_items_cross_threads_exactly_once),
+        TEST(broadcast_events_and_control_items_cross_threads_exactly_once),
+        TEST(global_events_and_control_items_cross_threads_exactly_once),
+        TEST(small_queues_make_workers_wait_for_each_other_and_lose_nothing),
+        TEST(one_worker_runs_all_tasks),
+        TEST(a_worker_without_tasks_ends_at_once),
+        TEST(a_stop_from_another_thread_ends_the_sources_and_finishes_what_is_in_flight),
+        TEST(a_failure_on_one_thread_ends_all_of_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
