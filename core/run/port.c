@@ -213,6 +213,6 @@ bool sw_port_flush(sw_port *port, int64_t now_ns, bool all)
     }
     if (is_raised) port->wm_sent = *port->wm;
     if (!is_left) port->open_since_ns = 0;
-    else if (port->open_since_ns == 0) port->open_since_ns = now_ns != 0 ? now_ns : 1; /* A virtual clock starts at 0. */
+    else if (port->open_since_ns == 0) port->open_since_ns = now_ns != 0 ? now_ns : 1; /* Virtual time starts at 0. */
     return !is_left;
 }

@@ -47,9 +47,9 @@ int sw_port_put(sw_port *port, const sw_row *row, sw_error *err);
 int sw_port_put_key(sw_port *port, const sw_row *row, const uint8_t *key, uint32_t key_len);
 /* Sends a row to one instance. SW_EINVAL when there is no such instance. */
 int sw_port_put_to(sw_port *port, const sw_row *row, uint32_t instance);
-/* Takes a row though its channel is full, for a caller that cannot wait: up to SW_OVERFLOW_ROWS are kept behind the channels and go
- * before anything that is put later. Key bytes and instance as in the functions above, where the grouping needs them, and their
- * codes. SW_EFULL beyond that; a broadcast is taken for all or for none. */
+/* Takes a row though its channel is full, for a caller that cannot wait: up to SW_OVERFLOW_ROWS are kept behind the
+ * channels and go before anything that is put later. Key bytes and instance as in the functions above, where the grouping
+ * needs them, and their codes. SW_EFULL beyond that; a broadcast is taken for all or for none. */
 int sw_port_put_over(sw_port *port, const sw_row *row, const uint8_t *key, uint32_t key_len, uint32_t instance,
                      sw_error *err);
 /* Moves what was taken over the bound into the channels: SW_OK when nothing is left, else SW_EFULL. */
@@ -63,8 +63,8 @@ bool sw_port_has_room(const sw_port *port);
 bool sw_port_await_room(sw_port *port);
 
 /* Publishes what helps now: everything when `all`, else what hungry consumers wait for and what is older than
- * SW_FLUSH_AFTER_NS. Drains first: the watermark goes behind what was taken over the bound. Returns true when nothing is
- * left unpublished. */
+ * SW_FLUSH_AFTER_NS. Drains first: the watermark goes behind what was taken over the bound. Returns true when nothing
+ * is left unpublished. */
 bool sw_port_flush(sw_port *port, int64_t now_ns, bool all);
 
 #define SW_FLUSH_AFTER_NS 1000000

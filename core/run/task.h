@@ -102,6 +102,7 @@ typedef struct sw_task {
     int64_t blocked_since_ns;    /* 0 when not waiting for room */
     uint64_t pulse_seen;         /* watchdog: events counted by its components at the last look */
     int64_t pulse_seen_ns;       /* watchdog: when that last changed */
+    sw_buf encoded;              /* script's: scratch for rows being made */
     uint64_t writes;             /* rows written to sinks, for sampling latency */
     sw_histogram latency;        /* us from intake to a sink's write */
 } sw_task;
@@ -123,13 +124,11 @@ uint32_t sw_task_control_due(sw_task *task);
 /* The least watermark of the inputs that have not ended; SW_TIME_MAX when all have. */
 int64_t sw_task_input_watermark(const sw_task *task);
 
-/* Reads the next rows of a connector into task->rows and sets their stamps, and the watermark in force before each; wm[0] is
- * raised as they are processed, behind the last to time_max - max_delay_ms. Returns SW_STEP_RAN
- * (rows to process), SW_STEP_WAIT_TIME (nothing now), SW_STEP_DONE (ended; there may be rows), SW_STEP_FAILED (task->err says why). */
+/* Reads the next rows of a connector into task->rows; sets their stamps, and the watermark in force before each.
+ * SW_STEP_RAN (rows), SW_STEP_WAIT_TIME (nothing now), SW_STEP_DONE (there may be rows), SW_STEP_FAILED (task->err). */
 sw_step sw_task_fill(sw_task *task);
 
-/* Notes the time of an event, for sources written in Lua: the watermark is now time_max - max_delay_ms. Who called raises wm[0] to it
- * once the timers due by it have fired. */
+/* Notes an event's time, for sources in Lua: the watermark is to be time_max - max_delay_ms once timers due have fired. */
 void sw_task_saw_time(sw_task *task, int64_t time);
 
 /* Sends an END or CONTROL row to every channel; SW_EFULL (and `blocked` set) while a port holds rows taken over its bound. */

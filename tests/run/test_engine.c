@@ -9,7 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/fault.h"
-#include "driver.h"
+#include "driver.c"
 #include "graphs.h"
 
 #define START_MS 5000
