@@ -205,7 +205,7 @@ local function public_names()
     if method then names[OBJECTS[owner] .. ":" .. method .. "("] = true end
     if field and prefix then names[prefix .. field] = true end
   end
-  for method in read("lua/swlua/test.lua"):gmatch("\n%-%-%-[^\n]*\nfunction Test:([%w_]+)") do
+  for method in read("lua/swlua/test.lua"):gmatch("\n%-%-[^\n]*\nfunction Test:([%w_]+)") do
     names["t:" .. method .. "("] = true
   end
   return names

@@ -143,8 +143,8 @@ function Test:push(source, event, time)
   self:queue(source, { event = projected(event, component and component.schema), time = time })
 end
 
---- Sends an event to a named output of a source, such as "malformed". Its time is the clock's, unless given: it need not have
--- the field that the source's `time` names.
+--- Sends an event to a named output of a source, such as "malformed". Its time is the clock's, unless given: it need
+--- not have the field that the source's `time` names.
 function Test:push_to(source, output, event, time)
   self:queue(source, { event = values.copy(event), output = output, time = time or self:now() })
 end
