@@ -127,7 +127,6 @@ int64_t sw_task_input_watermark(const sw_task *task);
 /* Reads the next rows of a connector into task->rows; sets their stamps, and the watermark in force before each.
  * SW_STEP_RAN (rows), SW_STEP_WAIT_TIME (nothing now), SW_STEP_DONE (there may be rows), SW_STEP_FAILED (task->err). */
 sw_step sw_task_fill(sw_task *task);
-
 /* Notes an event's time, for sources in Lua: the watermark is to be time_max - max_delay_ms once timers due have fired. */
 void sw_task_saw_time(sw_task *task, int64_t time);
 

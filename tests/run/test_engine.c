@@ -303,6 +303,33 @@ static void control_items_pass_where_a_source_has_ended(void **state)
     for (uint32_t i = 0; i < 2; i++) assert_int_equal(driver_actor(&d, OUT, i)->controls, 1);
 }
 
+/* Were all workers told to look up? Forgets it. */
+static bool take_wakes(void)
+{
+    bool is_woken = true;
+    for (uint32_t w = 0; w < d.engine.options.workers; w++) {
+        uint64_t count;
+        if (read(d.engine.workers[w].wake_fd, &count, sizeof(count)) < 0) is_woken = false;
+    }
+    return is_woken;
+}
+
+static void a_control_item_a_stop_and_a_failure_wake_all_workers(void **state)
+{
+    (void)state;
+    make_graph(SW_GROUPING_KEY);
+    sw_engine_options options = { .job = "test", .workers = 2, .parallelism = 2, .clock = sw_clock_real() };
+    driver_open(&d, &graph, &options);
+    assert_false(take_wakes());
+    sw_engine_send_control(&d.engine);
+    assert_true(take_wakes());
+    sw_engine_stop(&d.engine);
+    assert_true(take_wakes());
+    sw_engine_fail(&d.engine, 1, "oops");
+    assert_true(take_wakes());
+    assert_false(take_wakes());
+}
+
 /* --- the watchdog, on threads and a clock that leaps a second at each look --------------------------------- */
 
 typedef struct leaping_clock {
@@ -490,6 +517,7 @@ int main(void)
         TEST(a_worker_that_cannot_be_set_up_fails_the_run_before_any_step),
         TEST(control_items_reach_every_task_once_and_behind_the_events_sent_before),
         TEST(control_items_pass_where_a_source_has_ended),
+        TEST(a_control_item_a_stop_and_a_failure_wake_all_workers),
         TEST(the_watchdog_finds_the_task_whose_user_code_does_not_return),
         TEST(a_task_that_goes_on_counting_events_is_not_stuck),
         TEST(a_task_that_runs_no_user_code_is_not_stuck),
