@@ -1,6 +1,7 @@
 #include "base/fs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,6 +123,14 @@ int sw_fs_remove(const char *path, sw_error *err)
 {
     if (remove(path) == 0) return SW_OK;
     return sw_error_errno(err, errno, "cannot remove %s", path);
+}
+
+/* open takes the lowest number that is free. */
+void sw_fs_hold_standard(void)
+{
+    static const int modes[] = { O_WRONLY, O_RDONLY, O_RDWR }; /* What nobody asks of 0 and 1. */
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) < 0) return;
 }
 
 /* Appends what is left of f; stops one byte past the limit, which proves that there is more. */

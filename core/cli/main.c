@@ -36,7 +36,9 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    signal(SIGPIPE, SIG_IGN); /* A closed pipe is an error of the write, with a message. */
+    signal(SIGPIPE, SIG_IGN); /* A closed pipe is an error of the write, with a message; */
+    signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow further. */
+    sw_fs_hold_standard();
     int status = dispatch(argc, argv);
     bool is_written = fflush(stdout) == 0 && !ferror(stdout);
     if (!is_written && status == SW_EXIT_OK) {

@@ -108,6 +108,7 @@ void sw_lines_added(sw_lines *lines, size_t size)
 {
     SW_ASSERT(size <= lines->cap - lines->end);
     lines->end += size;
+    memset(lines->data + lines->end, 0, SW_JSON_PADDING); /* What is read behind the last line has a value. */
 }
 
 /* The byte behind the last line is made white space, as a line end would be. */

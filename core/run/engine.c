@@ -44,6 +44,7 @@ static void init_task(sw_engine *engine, sw_task *task, uint32_t plan_task, uint
     task->rate_ns = -1;
     for (uint32_t d = 0; d < SW_DOMAINS_MAX; d++) task->wm[d] = SW_TIME_MIN;
     sw_batch_init(&task->rows);
+    sw_buf_init(&task->encoded);
     sw_histogram_init(&task->latency);
 }
 

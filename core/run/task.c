@@ -236,4 +236,5 @@ void sw_task_deinit(sw_task *task)
     sw_free(task->inputs);
     sw_free(task->sinks);
     sw_batch_deinit(&task->rows);
+    sw_buf_deinit(&task->encoded);
 }

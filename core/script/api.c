@@ -32,6 +32,15 @@ static int raise_error(lua_State *L, const sw_error *err)
     return luaL_error(L, "%s", err->text);
 }
 
+/* What stops the start of a task's component: { text = "job/component#instance: ..." }. */
+static int raise_start_error(lua_State *L, const sw_task *task, const char *component, const sw_error *err)
+{
+    lua_createtable(L, 0, 1);
+    lua_pushfstring(L, "%s/%s#%d: %s", task->engine->options.job, component, (int)task->number, err->text);
+    lua_setfield(L, -2, "text");
+    return lua_error(L);
+}
+
 /* The table's field as a string, or NULL; valid while the table holds it. */
 static const char *field_string(lua_State *L, int table, const char *name)
 {
@@ -272,7 +281,8 @@ static int l_open_source(lua_State *L)
         .max_ahead_ms = (int64_t)field_number(L, 4, "max_ahead", 0),
         .clock = task->engine->clock,
     };
-    if (sw_io_open_source(type, &options, &context, &task->source, &err) != SW_OK) return raise_error(L, &err);
+    if (sw_io_open_source(type, &options, &context, &task->source, &err) != SW_OK)
+        return raise_start_error(L, task, context.component, &err);
     return 0;
 }
 
@@ -294,7 +304,8 @@ static int l_open_sink(lua_State *L)
     sw_sink **sinks = sw_realloc(task->sinks, (task->sink_count + 1) * sizeof(*sinks));
     if (sinks == NULL) return luaL_error(L, "out of memory");
     task->sinks = sinks;
-    if (sw_io_open_sink(type, &options, &context, &sinks[task->sink_count], &err) != SW_OK) return raise_error(L, &err);
+    if (sw_io_open_sink(type, &options, &context, &sinks[task->sink_count], &err) != SW_OK)
+        return raise_start_error(L, task, context.component, &err);
     lua_pushlightuserdata(L, sinks[task->sink_count++]);
     return 1;
 }
@@ -442,15 +453,17 @@ static int l_log(lua_State *L)
     return 0;
 }
 
-/* (task, row as cdata): hands over a dead letter that nobody in the job reads */
+/* (task, row as cdata) -> was it taken: hands over a dead letter that nobody in the job reads; false when JSON cannot hold it */
 static int l_dead_letter(lua_State *L)
 {
     sw_task *task = check_pointer(L, 1);
     const sw_row *const *row = lua_topointer(L, 2);
     sw_engine *engine = task->engine;
     sw_error err;
-    if (engine->ops.dead_letter(engine->ops.arg, *row, &err) != SW_OK) sw_engine_fail(engine, 1, "%s", err.text);
-    return 0;
+    int rc = engine->ops.dead_letter(engine->ops.arg, *row, &err);
+    if (rc != SW_OK && rc != SW_EFORMAT) sw_engine_fail(engine, 1, "a dead letter was not kept: %s", err.text);
+    lua_pushboolean(L, rc == SW_OK);
+    return 1;
 }
 
 /* (number) -> shortest exact text */
@@ -502,6 +515,7 @@ int l_open_core(lua_State *L)
         {"scratch_new", l_scratch_new},
         {"decode_batch", l_decode_batch},
         {"decode_bytes", l_decode_bytes},
+        {"send_batch", l_send_batch},
         {"fail", l_fail},
         {"log", l_log},
         {"dead_letter", l_dead_letter},

@@ -13,5 +13,6 @@ int l_open_core(lua_State *L);
 /* Registered by other files of this folder. */
 int l_decode_batch(lua_State *L); /* decode.c: (batch, events, null, array metatable, boxer) */
 int l_decode_bytes(lua_State *L); /* decode.c: (pointer, length, null, array metatable, boxer) -> value */
+int l_send_batch(lua_State *L);   /* encode.c */
 
 #endif

@@ -81,6 +81,7 @@ SW_FFI_EXPORT int64_t swffi_task_source_watermark(const sw_task *task)
 SW_FFI_EXPORT int swffi_task_close_sinks(sw_task *task)
 {
     int rc = SW_OK;
+    task->at = 0; /* Waiting for whoever reads a pipe is no call of user code, which the watchdog is about. */
     for (uint32_t i = 0; i < task->sink_count; i++) {
         int closed = task->sinks[i]->ops->close(task->sinks[i], rc == SW_OK ? &task->err : NULL);
         if (rc == SW_OK) rc = closed;
@@ -123,6 +124,7 @@ SW_FFI_EXPORT int swffi_sink_write(sw_task *task, sw_sink *sink, const sw_row *r
 {
     if ((++task->writes % LATENCY_SAMPLE) == 1)
         sw_histogram_record(&task->latency, sw_engine_stamp(task->engine) - row->stamp, 1);
+    task->at = 0; /* As above; who emitted sets it again. */
     return sink->ops->write(sink, row, &task->err);
 }
 

@@ -64,10 +64,11 @@ function M.handler(x)
   return function(err, event, time)
     local text = text_of(err)
     local traceback = type(err) == "table" and err.traceback or text
+    local stack = traceback:sub(#text + 1)
     if where and not text:find(":%d+:") then text = where .. ": " .. text end
     x.instance.errors = x.instance.errors + 1
     if x.policy == "fail" then
-      core.fail(x.task_pointer, 1, ("%s: %s\n%s"):format(who, text, traceback))
+      core.fail(x.task_pointer, 1, ("%s: %s%s"):format(who, text, stack))
       return halt()
     end
     log(text)

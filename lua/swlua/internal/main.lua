@@ -9,6 +9,7 @@ local check = require("swlua.check")
 local decode = require("swlua.internal.decode")
 local errors = require("swlua.internal.errors")
 local records = require("swlua.internal.records")
+local text = require("swlua.internal.text")
 local values = require("swlua.values")
 
 local ffi, C, core = f.ffi, f.C, f.core
@@ -67,6 +68,11 @@ local function drain(task)
   end
 end
 
+--- Sends what stages have collected (stages.lua).
+local function flush_collected(task)
+  for _, flush in ipairs(task.collectors) do flush() end
+end
+
 local function fire_processing_timers(task)
   local T = task.T
   if T.timer_ms > T.now_ms then return end
@@ -115,6 +121,7 @@ local function after_batch(task)
   task.batches = batches
   if batches <= 16384 and RERECORD[batches] then jit.flush() end
   drain(task)
+  flush_collected(task)
   if #task.timed > 0 then fire_overdue(task) end
   if #task.expiring > 0 then expire(task) end
   records.clear_overflow()
@@ -148,6 +155,7 @@ local function finish(task)
     end
     close_component(x)
   end
+  flush_collected(task)
   if C.swffi_task_close_sinks(T) ~= 0 then
     core.fail(task.pointer, 1, ("%s: %s"):format(task.who, errors.task_error(T)))
     return errors.halt()
@@ -158,6 +166,7 @@ end
 
 local function act_on_control(task, id)
   drain(task)
+  flush_collected(task)
   send(task, f.CONTROL, id)
   C.swffi_task_answer(task.T, id)
 end
@@ -207,6 +216,7 @@ end
 
 local function channel_body(task)
   local T, events, handlers = task.T, {}, input_handlers(task)
+  local is_raw = task.head.takes_rows ~= nil
   local prefetch = task.head.keyed and task.head.component.keyed and task.head.keyed
   while not task.is_ended do
     fire_processing_timers(task)
@@ -215,7 +225,7 @@ local function channel_body(task)
       yield(WAIT_INPUT)
     else
       local batch = input.batch
-      decode.batch(batch, events)
+      if not is_raw then decode.batch(batch, events) end
       if prefetch then C.swffi_keyed_prefetch(prefetch, batch) end
       handlers[input.edge](batch, input, events)
       C.swffi_task_release(T, input)
@@ -266,7 +276,10 @@ local function malformed_handler(task, x, pass)
     if limiter.count <= 5 then
       core.log("warn", ("%s/%s#%d"):format(x.job, x.name, x.number), ("malformed input at %s: %s"):format(event.where, event.error))
     end
-    if pass then return pass(event, time or tonumber(task.T.now_ms)) end
+    if pass then
+      event.raw, event.error = text.utf8(event.raw), text.utf8(event.error) -- It is read as JSON more often than not.
+      return pass(event, time or tonumber(task.T.now_ms))
+    end
   end
 end
 

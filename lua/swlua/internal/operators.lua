@@ -1,6 +1,7 @@
 --- Builds the stage of one component: what its kind of operator does with an event, and how events reach it by each of its inputs.
 local f = require("swlua.internal.ffi")
 local check = require("swlua.check")
+local collect = require("swlua.internal.collect")
 local decode = require("swlua.internal.decode")
 local pack = require("swlua.internal.pack")
 local passing = require("swlua.internal.passing")
@@ -241,23 +242,36 @@ function builders.event_time(task, x)
   end
 end
 
---- A sink of the user's, or one in C, which only encodes what it gets.
-function builders.sink(task, x)
-  local component = x.component
-  if component.operator then
-    return x.stages.custom_sink(x, component.operator.apply, x.self)
-  end
-  x.only_encodes = true
-  if component.connector.type == "null" then return x.stages.null_sink(x) end
-  local sink = ffi.cast(f.sink_p, core.open_sink(task.pointer, component.connector.type, component.connector.options,
-    x.name))
+--- What a sink in C says to a row it does not take: an error of the event, or the sink has failed.
+local function sink_slow_path(task, x)
   local codes = core.codes
-  return x.stages.sink(x, sink, task.to_row, function(rc, event, time)
+  return function(rc, event, time)
     local text = ffi.string(task.T.err.text)
     if rc == codes.SW_ETYPE or rc == codes.SW_EFORMAT then return x.fail(text, event, time) end
     core.fail(task.pointer, 1, ("%s/%s#%d: %s"):format(x.job, x.name, x.number, text))
     return task.halt()
-  end)
+  end
+end
+
+--- A sink of the user's, or one in C. That one only encodes what it gets: `x.reader` makes its stage, and rows that come by a channel are
+-- not decoded for it.
+function builders.sink(task, x)
+  local component = x.component
+  if component.operator then return x.stages.custom_sink(x, component.operator.apply, x.self) end
+  if component.connector.type == "null" then
+    local stage = x.stages.null_sink(x)
+    x.reader = function() return stage end
+    x.takes_rows = stage
+    return stage
+  end
+  local pointer = core.open_sink(task.pointer, component.connector.type, component.connector.options, x.name)
+  local sink, slow = ffi.cast(f.sink_p, pointer), sink_slow_path(task, x)
+  local direct = x.stages.sink(x, sink, task.to_row, slow)
+  x.reader = function(may_collect)
+    return x.stages.counted(x, may_collect and collect.stage(task, x, nil, pointer, direct) or direct)
+  end
+  x.takes_rows = x.stages.row_sink(x, sink, slow)
+  return direct
 end
 
 --- Is any presence bit of a state record set?
@@ -410,7 +424,7 @@ local function connect_inputs(task, x, pass)
       elseif has_state then
         x.row_entries[i] = x.stages.keyed_by_row(x.keyed, entry)
       else
-        x.row_entries[i] = function(_, event, time) return entry(event, time) end
+        x.row_entries[i] = x.takes_rows or function(_, event, time) entry(event, time) end
       end
     end
   end

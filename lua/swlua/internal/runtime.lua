@@ -3,12 +3,15 @@
 --     core.tasks(worker) ──► per task: components in reverse order, each given what it passes events to ──► internal/main.lua
 local f = require("swlua.internal.ffi")
 local check = require("swlua.check")
+local collect = require("swlua.internal.collect")
+local decode = require("swlua.internal.decode")
 local errors = require("swlua.internal.errors")
 local graph = require("swlua.internal.graph")
 local main = require("swlua.internal.main")
 local operators = require("swlua.internal.operators")
 local pack = require("swlua.internal.pack")
 local records = require("swlua.internal.records")
+local text = require("swlua.internal.text")
 local values = require("swlua.values")
 
 local ffi, C, core = f.ffi, f.C, f.core
@@ -60,7 +63,7 @@ local function port_slow_path(task, x, port, stages, put, key_scratch)
   end
 end
 
-local function port_stage(task, x, edge_index, edge)
+local function port_stage(task, x, edge_index, edge, may_collect)
   local stages = core.chunk("swlua.internal.stages")()
   local T = task.T
   local port = cast(f.port_p, task.ports[edge_index])
@@ -78,7 +81,8 @@ local function port_stage(task, x, edge_index, edge)
     return stages.port_by_partition(x, port, edge.fn, count, task.to_row, port_slow_path(task, x, port, stages, put))
   end
   local function put(row) return C.swffi_port_put(T, port, row) end
-  return stages.port(x, port, task.to_row, port_slow_path(task, x, port, stages, put))
+  local direct = stages.port(x, port, task.to_row, port_slow_path(task, x, port, stages, put))
+  return may_collect and collect.stage(task, x, task.ports[edge_index], nil, direct) or direct
 end
 
 --- Copies an event for one of several readers.
@@ -98,20 +102,23 @@ local function compose(task, readers, runners)
   return all
 end
 
---- Where output `name` of component x goes; nil when nobody reads it.
+--- Where output `name` of component x goes; nil when nobody reads it. Events may be collected on their way out only where no user code
+-- gets them too: it may change the table.
 local function consumers(task, x, name)
-  local readers, runners = {}, {}
+  local readers, runners, outward = {}, {}, {}
   for i, edge in ipairs(task.edges) do
     if edge.from == x.index and edge.output == name then
-      if core.edge(task.worker, i - 1) then
-        local consumer = task.by_index[edge.to]
-        local list = consumer.only_encodes and readers or runners
-        list[#list + 1] = consumer.entries[i]
+      local consumer = core.edge(task.worker, i - 1) and task.by_index[edge.to]
+      if not consumer then
+        outward[#outward + 1] = function(may_collect) return port_stage(task, x, i - 1, edge, may_collect) end
+      elseif consumer.reader then
+        outward[#outward + 1] = consumer.reader
       else
-        readers[#readers + 1] = port_stage(task, x, i - 1, edge)
+        runners[#runners + 1] = consumer.entries[i]
       end
     end
   end
+  for i, make in ipairs(outward) do readers[i] = make(#runners == 0 and not x.strict) end
   if #readers + #runners == 0 then return nil end
   return compose(task, readers, runners)
 end
@@ -182,7 +189,9 @@ local function set_aside_function(task, x)
       letter.event = check.show(letter.event)
       row = task.to_row(letter, time)
     end
-    core.dead_letter(task.pointer, row)
+    if not core.dead_letter(task.pointer, row) then
+      core.dead_letter(task.pointer, task.to_row(text.printable(letter), time))
+    end
   end
 end
 
@@ -193,7 +202,7 @@ local function context(task, desc)
     job = task.job.name, task = task.T, task_pointer = task.pointer, instance = cast(f.instance_p, desc.instance),
     policy = component.options.on_error or task.job.settings.on_error, trace = errors.trace,
     current = records.current, order = M.order, strict = task.options.strict, entries = {}, row_entries = {},
-    domain = 0, emitted = {}, has_ttl = component.options.ttl_ms ~= nil,
+    domain = 0, emitted = {}, copy = values.copy, has_ttl = component.options.ttl_ms ~= nil,
     fn = component.fn or (component.operator and component.operator.apply)
       or (component.connector and component.connector.fn),
     about = { id = task.number, count = task.count, job = task.job.name, component = component.name, restored = false },
@@ -207,6 +216,7 @@ local function context(task, desc)
     if not x.strict then return encode end
     return strict_encoder(encode, x)
   end
+  x.event_of = function(row) return decode.bytes(cast(f.bytes_p, row) + f.ROW_SIZE, row.body_len) end
   x.check_unchanged = function() return check_unchanged(x) end
   x.consumers = function(name) return consumers(task, x, name) end
   return x
@@ -260,7 +270,7 @@ local function make_task(worker, job, edges, desc, options)
   local task = {
     worker = worker, job = job, edges = edges, options = options, pointer = desc.task, T = cast(f.task_p, desc.task),
     number = desc.number, count = desc.count, ports = desc.ports, inputs = desc.inputs, by_index = {}, order = {},
-    anchors = {}, domains = 0,
+    anchors = {}, domains = 0, collectors = {},
   }
   main.prepare(task)
   task.to_row = row_maker(task)

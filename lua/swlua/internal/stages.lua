@@ -17,6 +17,7 @@ local row_p, bytes_p = f.row_p, f.bytes_p
 local FULL, WAIT_ROOM = f.FULL, f.WAIT_ROOM
 local yield = coroutine.yield
 local GATHER = 128 -- rows looked up together
+local COLLECT = 64 -- table events encoded together
 
 local M = {}
 
@@ -116,8 +117,9 @@ end
 
 --- What user code emits with: `state.time` is the time of the event at work.
 function M.emitter(x, state, encode, pass)
-  local task, instance, at = x.task, x.instance, x.at
+  local task, instance, at, copy = x.task, x.instance, x.at, x.copy
   return function(event, time)
+    if event == state.value then event = copy(event) end -- The state table goes on changing.
     local encoded = encode(event)
     instance.n_out = instance.n_out + 1
     pass(encoded, time or state.time)
@@ -180,6 +182,7 @@ function M.apply_table_state(x, fn, self, state, out, tables)
     task.at = at
     state.time = time
     local t = take(entry)
+    state.value = t
     local was_ordered = order.on
     order.on = true
     local ok, err = xpcall(call, trace, event, t)
@@ -333,15 +336,51 @@ function M.port_by_partition(x, port, fn, count, to_row, slow)
   end
 end
 
---- A sink in C.
-function M.sink(x, sink, to_row, slow)
-  local task, instance, fail = x.task, x.instance, x.fail
+--- A sink in C at the head of its task: takes rows as they are. An error of an event finds it decoded only then.
+function M.row_sink(x, sink, slow)
+  local task, instance = x.task, x.instance
+  return function(row, event, time)
+    instance.n_in = instance.n_in + 1
+    local rc = C.swffi_sink_write(task, sink, row)
+    if rc ~= 0 then slow(rc, event or x.event_of(row), time) end
+  end
+end
+
+--- Counts what reaches a sink.
+function M.counted(x, pass)
+  local instance = x.instance
   return function(event, time)
     instance.n_in = instance.n_in + 1
+    pass(event, time)
+  end
+end
+
+--- A sink in C.
+function M.sink(x, sink, to_row, slow)
+  local task, fail = x.task, x.fail
+  return function(event, time)
     local ok, row = pcall(to_row, event, time)
     if not ok then return fail(row, event, time) end
     local rc = C.swffi_sink_write(task, sink, row)
     if rc ~= 0 then return slow(rc, event, time) end
+  end
+end
+
+--- Leaves the task, or goes to a sink, where events may be tables: they are collected and encoded together in C (`flush`), since a table is
+-- best walked there. Records go on at once, behind what is collected.
+function M.collected(x, box, flush, direct)
+  local task, domain = x.task, x.domain
+  local wm = task.wm
+  local events, times, stamps, watermarks = box.events, box.times, box.stamps, box.watermarks
+  return function(event, time)
+    if type(event) ~= "table" then
+      if box.count > 0 then flush() end
+      return direct(event, time)
+    end
+    local n = box.count + 1
+    box.count = n
+    events[n], times[n], stamps[n], watermarks[n] = event, time, task.stamp, wm[domain]
+    if n == COLLECT then flush() end
   end
 end
 
@@ -428,9 +467,11 @@ function M.generator_loop(x, fn, position, encode, time_of, saw_time, pass)
         fail(event, nil, tonumber(task.now_ms))
       else
         time = time_of(event, time)
-        instance.n_out = instance.n_out + 1
-        pass(event, time)
-        saw_time(time)
+        if time ~= nil then -- Else it was rejected.
+          instance.n_out = instance.n_out + 1
+          pass(event, time)
+          saw_time(time)
+        end
       end
       i = i + step
     end

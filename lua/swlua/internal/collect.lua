@@ -1,0 +1,53 @@
+--- Table events on their way out of a task: collected, then encoded and sent in one call (core/script/encode.c).
+local f = require("swlua.internal.ffi")
+local values = require("swlua.values")
+local ffi, core = f.ffi, f.core
+
+local COLLECTED_MAX = 64 -- as COLLECT in stages.lua
+local istype, int64, uint64 = ffi.istype, f.int64, f.uint64
+
+local M = {}
+
+--- The halves of a 64-bit integer; nothing for other cdata.
+local function wide(v)
+  local is_unsigned = istype(uint64, v)
+  if not is_unsigned and not istype(int64, v) then return end
+  local bits = ffi.cast(uint64, v)
+  return tonumber(bits / 4294967296ULL), tonumber(bits % 4294967296ULL), is_unsigned
+end
+
+--- A stage that collects for a port or a sink (light userdata, one of them nil). `direct(event, time)` sends one event by itself: records,
+-- and what cannot be sent this way, for which it finds the reason and fails the event.
+function M.stage(task, x, port, sink, direct)
+  local times = ffi.new("double[?]", COLLECTED_MAX + 1)
+  local stamps = ffi.new("uint32_t[?]", COLLECTED_MAX + 1)
+  local watermarks = ffi.new("int64_t[?]", COLLECTED_MAX + 1)
+  local times_p, stamps_p = ffi.cast("double *", times), ffi.cast("uint32_t *", stamps)
+  local watermarks_p = ffi.cast("int64_t *", watermarks)
+  local box = { count = 0, events = {}, times = times, stamps = stamps, watermarks = watermarks }
+  local events, T = box.events, task.T
+
+  local function flush()
+    local from, count, is_over = 1, box.count, false
+    while from <= count do
+      local rc
+      from, rc = core.send_batch(task.pointer, port, sink, events, from, count, times_p, stamps_p, watermarks_p,
+        values.null, values.array_metatable, wide, is_over)
+      if rc == f.FULL and not is_over then
+        local at = T.at
+        is_over = not pcall(coroutine.yield, f.WAIT_ROOM)
+        T.at = at
+      elseif rc ~= 0 then
+        direct(events[from], times[from])
+        from = from + 1
+      end
+    end
+    box.count = 0
+    for i = 1, count do events[i] = nil end
+  end
+
+  task.collectors[#task.collectors + 1] = flush
+  return core.chunk("swlua.internal.stages")().collected(x, box, flush, direct)
+end
+
+return M
