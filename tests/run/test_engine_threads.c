@@ -64,13 +64,13 @@ static void look_on(void)
     sched_yield();
 }
 
-/* Sends the items spread over the run, each once the one before is answered by all. */
+/* Sends the items spread over the run, each once the one before is answered by all; the last finds the sources waiting. */
 static void *send_controls(void *arg)
 {
     sw_engine *engine = &d.engine;
     (void)arg;
     for (uint32_t n = 0; n < CONTROLS; n++) {
-        while (driver_total(&d, IN) < (uint64_t)n * EVENTS / CONTROLS) look_on();
+        while (driver_total(&d, IN) < (uint64_t)(n + 1) * EVENTS / CONTROLS) look_on();
         sw_engine_send_control(engine);
         while (atomic_load(&engine->control_answers) < engine->task_count) look_on();
     }
