@@ -135,6 +135,17 @@ static void print_warnings(sw_runner *runner)
     sw_buf_deinit(&text);
 }
 
+/* A job that is stopped without a guarantee loses what its components keep: one line names them. */
+static void say_what_was_not_kept(sw_runner *runner)
+{
+    sw_buf names = { 0 };
+    sw_error err;
+    if (sw_runner_call(runner, "swlua.internal.engine", "state_not_kept", NULL, &names, &err) == SW_OK && names.size > 0)
+        fprintf(stderr, "swlua: %s: the state of %.*s was not kept (delivery at-most-once)\n", runner->job, (int)names.size,
+                (const char *)names.data);
+    sw_buf_deinit(&names);
+}
+
 static int run_job(sw_runner *runner, sw_progress_mode mode)
 {
     sw_progress progress;
@@ -149,6 +160,7 @@ static int run_job(sw_runner *runner, sw_progress_mode mode)
     release_signals();
     sw_progress_end(&progress, status);
     sw_progress_deinit(&progress);
+    if (status == SW_EXIT_OK && runner->engine.is_stopping) say_what_was_not_kept(runner);
     if (status != SW_EXIT_OK)
         fprintf(stderr, "swlua: %s failed: %s\n", runner->job, runner->engine.failure.text);
     return status;

@@ -11,6 +11,7 @@ local M = {}
 ---@field types table<string, swlua.FieldType> of columns that are not strings
 
 local named = check.one_of({ "jsonl", "csv", "lines", "msgpack" })
+local AVAILABLE = { jsonl = true, lines = true }
 
 --- Rule of a `format` option.
 ---@type swlua.Rule
@@ -29,6 +30,9 @@ function M.apply(options)
   if type(given) == "table" then
     options.csv = { header = given.header, separator = given.separator, types = given.types }
     given = "csv"
+  end
+  if not AVAILABLE[given] then
+    check.problem(('the format "%s" is not available in this version (it has "jsonl" and "lines")'):format(given))
   end
   options.format = given
   return options

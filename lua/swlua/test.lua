@@ -119,34 +119,34 @@ function Test:settle()
   if not ok then error(err, 0) end
 end
 
-function Test:wake_sources()
-  for _, task in ipairs(self.tasks) do
+local function wake_sources(test)
+  for _, task in ipairs(test.tasks) do
     if task.head.component.kind == "source" then task.T.wake_ms = 0 end
   end
 end
 
-function Test:queue(source, item)
-  local queue = self.queues[source]
+local function give(test, source, item)
+  local queue = test.queues[source]
   if not queue then
     error(("sw.test: the job has no source %q (it has %s)"):format(tostring(source),
-      table.concat(check.sorted_keys(self.queues), ", ")), 3)
+      table.concat(check.sorted_keys(test.queues), ", ")), 3)
   end
   queue[#queue + 1] = item
-  self:wake_sources()
-  self:settle()
+  wake_sources(test)
+  test:settle()
 end
 
 --- Gives an event to a source. Its time is what the source's `time` says; `time` overrides that.
 function Test:push(source, event, time)
   if type(event) ~= "table" then error("sw.test: push takes an event, got " .. check.show(event), 2) end
   local component = self.job._by_name[source]
-  self:queue(source, { event = projected(event, component and component.schema), time = time })
+  give(self, source, { event = projected(event, component and component.schema), time = time })
 end
 
 --- Sends an event to a named output of a source, such as "malformed". Its time is the clock's, unless given: it need
 --- not have the field that the source's `time` names.
 function Test:push_to(source, output, event, time)
-  self:queue(source, { event = values.copy(event), output = output, time = time or self:now() })
+  give(self, source, { event = values.copy(event), output = output, time = time or self:now() })
 end
 
 local function to_ms(what, name)
@@ -176,7 +176,7 @@ function Test:advance_watermark(to)
     if x.component.kind == "source" then
       local now = math.max(0, tonumber(task.T.wm[0]))
       local target = type(to) == "number" and to or now + to_ms(to, "advance_watermark")
-      self:queue(x.name, { watermark = target })
+      give(self, x.name, { watermark = target })
     end
   end
 end

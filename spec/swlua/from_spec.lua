@@ -17,18 +17,12 @@ describe("sw.from.file", function()
     assert.equal(100, sw.from.file("a", { max_line = 100 }).options.max_line_bytes)
   end)
 
-  it("writes what sw.csv says into its options", function()
-    local csv = sw.csv({ separator = ";", types = { n = "i64" } })
-    local options = sw.from.file("a.csv", { format = csv }).options
-    assert.equal("csv", options.format)
-    assert.same({ header = true, separator = ";", types = { n = "i64" } }, options.csv)
-    assert.same({ header = true, separator = ",", types = {} }, sw.from.file("a", { format = "csv" }).options.csv)
-  end)
-
   for _, case in ipairs({
     { 5, nil, "sw.from.file: the path must be a text that is not empty, got 5" },
     { "", nil, "the path must be a text" },
     { "a", { format = "json" }, '"jsonl", "csv", "lines", "msgpack" (did you mean "jsonl"?) or sw.csv{...}' },
+    { "a", { format = "csv" }, 'the format "csv" is not available in this version' },
+    { "a", { format = "msgpack" }, 'the format "msgpack" is not available in this version' },
     { "a", { max_line = "16 megs" }, 'option "max_line" must be a size such as "64KiB"' },
     { "a", { max_line = 0 }, 'option "max_line" must be a size' },
     { "a", { follow = true }, 'sw.from.file: option "follow" is not available in this version' },

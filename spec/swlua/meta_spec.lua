@@ -2,8 +2,7 @@
 local sw = require("swlua")
 
 local function annotated()
-  local path = package.searchpath("swlua.meta.sw", package.path)
-  return dofile(path)
+  return dofile("lua/swlua/meta/sw.lua")
 end
 
 local function missing(from, there, path, out)

@@ -146,9 +146,33 @@ local function problem_line(problem)
   return ("%s: %s\n"):format(problem.file, problem.text)
 end
 
+--- What the job asks for and this version does not give yet.
+local function missing_guarantees(job)
+  local settings, lines = job.settings, {}
+  if settings.delivery ~= "at-most-once" then
+    lines[1] = ('%s: delivery "%s" is not available in this version: the job runs at-most-once\n')
+      :format(tostring(job), settings.delivery)
+  end
+  if settings.backpressure.policy ~= "block" then
+    lines[#lines + 1] = ('%s: backpressure policy "%s" is not available in this version: full channels block\n')
+      :format(tostring(job), settings.backpressure.policy)
+  end
+  return lines
+end
+
+--- Names of the components that hold state, which goes when the job ends, in one line; empty when there are none.
+function M.state_not_kept(job)
+  local names = {}
+  for _, component in ipairs(job.components) do
+    local operator = component.operator
+    if component.op == "apply" and component.keyed or operator and operator.get_state then names[#names + 1] = component.name end
+  end
+  return table.concat(names, ", ")
+end
+
 --- Warnings about a job, a line each.
 function M.warnings(job)
-  local lines = {}
+  local lines = missing_guarantees(job)
   for _, problem in ipairs(job:warnings()) do lines[#lines + 1] = problem_line(problem) end
   for _, name in ipairs(sw._unread_args()) do
     lines[#lines + 1] = ("--set %s: the script never reads sw.args.%s\n"):format(name, name)

@@ -284,8 +284,8 @@ local function malformed_handler(task, x, pass)
 end
 
 local function raw_text(event)
-  local ok, text = pcall(values.str, event)
-  return ok and text or tostring(event)
+  local ok, raw = pcall(values.str, event)
+  return ok and raw or tostring(event)
 end
 
 --- An event without a usable time, from a source in Lua or an event_time.
@@ -295,13 +295,20 @@ local function reject(x, pass, event, problem)
   return handle({ raw = raw_text(event), error = problem, where = x.name }, nil)
 end
 
+local DAY_MS = 86400000
+
+--- May the input go on for ever? Then a time far ahead of the clock would move the watermark past all that is to come.
+local function is_unbounded(component)
+  return component.connector and component.connector.type == "stdin"
+end
+
 local function connector_options(x)
   local options = x.component.options
   local schema = x.component.schema
   return {
     component = x.name, schema = schema and records.of(schema).id or 0,
     time_field = type(x.component.time) == "string" and x.component.time or nil,
-    max_ahead = options.max_ahead_ms or (x.component.time and x.component.unbounded and 86400000) or 0,
+    max_ahead = options.max_ahead_ms or (x.component.time and is_unbounded(x.component) and DAY_MS) or 0,
   }
 end
 
@@ -325,7 +332,8 @@ end
 
 local function connector_body(task, x)
   local T, connector = task.T, x.component.connector
-  core.open_source(task.pointer, connector.type, connector.options, connector_options(x))
+  local ok, problem = pcall(core.open_source, task.pointer, connector.type, connector.options, connector_options(x))
+  if not ok then error({ text = ("%s: %s"):format(task.who, problem) }, 0) end
   local schema = x.component.schema and records.of(x.component.schema)
   local pass = timed_pass(task, x, x.consumers("default") or x.stages.unread(x))
   local on_malformed = malformed_handler(task, x, x.consumers("malformed"))
@@ -448,8 +456,9 @@ end
 local function source_body(task)
   local x = task.head
   local T, options = task.T, x.component.options
-  core.set_source(task.pointer, { rate = options.rate, max_delay = options.max_delay_ms })
   local connector = x.component.connector
+  local rate = options.rate or connector and connector.options.rate
+  core.set_source(task.pointer, { rate = rate or nil, max_delay = options.max_delay_ms })
   local read
   if not connector then read = custom_body(task, x)
   elseif connector.type == "generator" then read = generator_body(task, x)

@@ -264,7 +264,8 @@ function builders.sink(task, x)
     x.takes_rows = stage
     return stage
   end
-  local pointer = core.open_sink(task.pointer, component.connector.type, component.connector.options, x.name)
+  local opened, pointer = pcall(core.open_sink, task.pointer, component.connector.type, component.connector.options, x.name)
+  if not opened then error({ text = ("%s/%s#%d: %s"):format(x.job, x.name, x.number, pointer) }, 0) end
   local sink, slow = ffi.cast(f.sink_p, pointer), sink_slow_path(task, x)
   local direct = x.stages.sink(x, sink, task.to_row, slow)
   x.reader = function(may_collect)

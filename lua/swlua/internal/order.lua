@@ -7,7 +7,8 @@ local records = require("swlua.internal.records")
 
 local plain_next, plain_pairs, type = next, pairs, type
 
-local M = { state = { on = false } }
+--- `next` is Lua's own: what only encodes or looks has no use for the order.
+local M = { state = { on = false }, next = plain_next }
 local state = M.state
 
 --- The entry behind key `k` in order: sorts the keys each time, so a loop by `next` is quadratic; `pairs` is not.

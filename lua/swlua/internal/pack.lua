@@ -7,7 +7,8 @@ local values = require("swlua.values")
 
 local ffi, grow = f.ffi, f.grow
 local bswap, rshift = bit.bswap, bit.rshift
-local floor, type, next, getmetatable = math.floor, type, next, getmetatable
+local floor, type, getmetatable = math.floor, type, getmetatable
+local next = require("swlua.internal.order").next
 local copy, cast, istype = ffi.copy, ffi.cast, ffi.istype
 local int64, uint64 = f.int64, f.uint64
 local null, array_mt = values.null, values.array_metatable

@@ -453,6 +453,7 @@ function M.generator_loop(x, fn, position, encode, time_of, saw_time, pass)
   local about = x.about
   local function call(i)
     local event, time = fn(i, about)
+    if event == nil then return nil end
     event = encode(event)
     return event, time
   end
@@ -465,6 +466,8 @@ function M.generator_loop(x, fn, position, encode, time_of, saw_time, pass)
       local ok, event, time = xpcall(call, trace, i)
         if not ok then
         fail(event, nil, tonumber(task.now_ms))
+      elseif event == nil then
+        return true
       else
         time = time_of(event, time)
         if time ~= nil then -- Else it was rejected.

@@ -7,7 +7,7 @@ local f = require("swlua.internal.ffi")
 local pack = require("swlua.internal.pack")
 local decode = require("swlua.internal.decode")
 local ffi, C = f.ffi, f.C
-local next = next
+local next = require("swlua.internal.order").next
 
 local CACHE_SLOTS = 65536
 
