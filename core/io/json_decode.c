@@ -16,8 +16,11 @@ bool sw_json_is_whole(double value)
     return fabs(value) <= EXACT_MAX && value == trunc(value) && !(value == 0 && signbit(value));
 }
 
+/* An object ends with a brace, so a text that stops at something else was cut: whatever the walk expected there, that is why. */
 int sw_json_fail(const sw_json_decoder *d, const char *reason)
 {
+    bool is_last = d->token + 1 == d->end && *sw_json_here(d) != '}' && *sw_json_here(d) != ']';
+    if (d->token == d->end || is_last) return sw_error_set(d->err, SW_EFORMAT, "the text ends before the object does");
     return sw_error_set(d->err, SW_EFORMAT, "%s at byte %u", reason, *d->token + 1);
 }
 
@@ -72,6 +75,7 @@ static int scan(sw_json_decoder *d, const uint8_t *text, size_t len)
     const char *reason = sw_json_index_scan(d->index, text, len, &d->token, &count, &is_memory);
     if (reason != NULL) return sw_error_set(d->err, is_memory ? SW_ENOMEM : SW_EFORMAT, "%s", reason);
     d->text = text;
+    d->end = d->token + count;
     d->keys.last = 0;
     d->time_token = NULL;
     if (text[d->token[0]] != '{') return sw_error_set(d->err, SW_EFORMAT, "not a JSON object");
@@ -135,7 +139,8 @@ int sw_json_decode(sw_json_decoder *d, const uint8_t *text, size_t len, sw_batch
     memset(row, 0, sizeof(*row));
     int64_t body_len = d->schema != NULL ? sw_json_decode_record(d, row) : sw_json_decode_map(d, row);
     if (body_len < 0) return (int)body_len;
-    if (*d->token != len) return sw_json_fail(d, "more text behind the object");
+    if (d->token != d->end)
+        return sw_error_set(err, SW_EFORMAT, "more text behind the object at byte %u", *d->token + 1);
     row->schema = d->schema != NULL ? d->schema->id : 0;
     row->body_len = (uint32_t)body_len;
     if (d->time_field != NULL) {

@@ -3,7 +3,7 @@
  *     text --json_index.h--> tokens --walk--> record slots and strings, or msgpack
  *
  * A record takes only the fields of its schema; what it skips is checked for syntax too, except for the escapes inside
- * skipped strings, and for the size of skipped numbers. Of keys that come twice the last wins; a field that is null is absent.
+ * skipped strings, and for skipped numbers behind their first digit. Of keys that come twice the last wins; a field that is null is absent.
  * A map holds integers in their shortest form; a real number is a double unless it is whole and at most 2^53 in size, -0.0
  * excepted; null in an array is nil.
  *

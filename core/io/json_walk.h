@@ -19,6 +19,7 @@ typedef struct sw_json_member {
 struct sw_json_decoder {
     const uint8_t *text;   /* being decoded */
     const uint32_t *token; /* the next token's place in text; behind the last: the length */
+    const uint32_t *end;   /* behind the last token */
     sw_error *err;         /* where to put the reason */
     uint8_t *row;          /* start of the row being written */
     sw_json_keys keys;     /* seen so far */
