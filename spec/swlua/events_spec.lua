@@ -11,7 +11,8 @@ local function open(options)
     local s = job:source("events", sw.from.generator(nothing), options)
     s:map("same", function(event) return event end):to("near", sw.to.null())
     s:key_by("k")
-      :apply("keyed", function(event, out) out:emit(event) end, { parallelism = 2, schema = options and options.schema })
+      :apply("keyed", function(event, out) out:emit(event) end,
+        { parallelism = 2, schema = options and options.schema })
       :to("far", sw.to.null())
     return job
   end)
