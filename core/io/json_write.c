@@ -8,6 +8,7 @@
 #include "io/json_index.h"
 
 #define PIECE 4096u      /* Bytes of text for which room is made at once. */
+#define EXACT_MAX 9007199254740992.0 /* 2^53: beyond it an integer and a double are different things. */
 #define ESCAPED_MAX 6u   /* \u0001 */
 
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
@@ -135,10 +136,21 @@ int sw_json_write_string(sw_buf *out, const char *text, size_t len, sw_error *er
     return rc;
 }
 
+/* Large whole doubles may come as digits alone, which would be read back as an integer, or as one beyond 64 bits. */
+static size_t mark_real(char *text, size_t len)
+{
+    if (memchr(text, 'e', len) != NULL || memchr(text, '.', len) != NULL) return len;
+    memcpy(text + len, ".0", 2);
+    return len + 2;
+}
+
 int sw_json_write_double(sw_buf *out, double value, sw_error *err)
 {
     if (!isfinite(value)) return sw_error_set(err, SW_EFORMAT, "%s has no JSON form", isnan(value) ? "NaN" : "infinity");
-    if (sw_buf_reserve(out, SW_NUM_TEXT_SIZE) != SW_OK) return out_of_memory(err);
-    out->size += sw_num_format_double((char *)out->data + out->size, value);
+    if (sw_buf_reserve(out, SW_NUM_TEXT_SIZE + 2) != SW_OK) return out_of_memory(err);
+    char *text = (char *)out->data + out->size;
+    size_t len = sw_num_format_double(text, value);
+    if (fabs(value) > EXACT_MAX) len = mark_real(text, len);
+    out->size += len;
     return SW_OK;
 }
