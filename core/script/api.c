@@ -453,7 +453,7 @@ static int l_log(lua_State *L)
     return 0;
 }
 
-/* (task, row as cdata) -> was it taken: hands over a dead letter that nobody in the job reads; false when JSON cannot hold it */
+/* (task, row as cdata) -> bool: hands over a dead letter that nobody in the job reads; false when JSON cannot hold it */
 static int l_dead_letter(lua_State *L)
 {
     sw_task *task = check_pointer(L, 1);
