@@ -6,6 +6,7 @@
 local f = require("swlua.internal.ffi")
 local pack = require("swlua.internal.pack")
 local decode = require("swlua.internal.decode")
+local values = require("swlua.values")
 local ffi, C = f.ffi, f.C
 local next = require("swlua.internal.order").next
 
@@ -22,10 +23,21 @@ function M.new(keyed, x)
   local scratch, anchor = f.scratch()
   local cache = { anchor = anchor }
 
+  --- Reports a table that cannot be saved.
+  local function refuse(entry, problem)
+    local key = decode.bytes(ffi.cast(f.bytes_p, entry) + f.ENTRY_SIZE, entry.key_len)
+    x.fail(("state of key %s: %s"):format(values.str(key), problem), nil, tonumber(x.task.now_ms))
+  end
+
+  --- What cannot be saved is reported, and its key keeps what was saved before.
   local function write_back(slot)
     local entry = owner[slot]
-    local n = pack.state(scratch, 0, live[slot])
-    if C.swffi_keyed_set_bytes(keyed, entry, scratch.data, n) ~= 0 then error("out of memory for keyed state", 0) end
+    local ok, n = pcall(pack.state, scratch, 0, live[slot])
+    if not ok then
+      refuse(entry, n)
+    elseif C.swffi_keyed_set_bytes(keyed, entry, scratch.data, n) ~= 0 then
+      error("out of memory for keyed state", 0)
+    end
     entry.live = 0
     live[slot] = false
   end
@@ -83,8 +95,8 @@ function M.new(keyed, x)
       release(entry.live)
       C.swffi_keyed_remove(keyed, entry)
     elseif x.strict then
-      local ok, err = pcall(pack.state, scratch, 0, t)
-      if not ok then x.fail("state: " .. tostring(err), nil, tonumber(x.task.now_ms)) end
+      local ok, problem = pcall(pack.state, scratch, 0, t)
+      if not ok then refuse(entry, problem) end
     end
   end
 
