@@ -2,7 +2,7 @@
 ---
 --- Records are cdata of the engine, which sets `record_copy` and `record_table` where it runs.
 local ffi = require("ffi")
-local pairs = pairs -- The global is replaced where jobs run.
+local pairs = require("swlua.internal.each").pairs
 
 ---@class swlua.values
 local M = {}

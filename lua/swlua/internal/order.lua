@@ -6,6 +6,7 @@ local values = require("swlua.values")
 local records = require("swlua.internal.records")
 
 local plain_next, plain_pairs, type = next, pairs, type
+local each_next = require("swlua.internal.each").next
 
 --- `next` is Lua's own: what only encodes or looks has no use for the order.
 local M = { state = { on = false }, next = plain_next }
@@ -23,7 +24,7 @@ local function ordered_next(t, k)
 end
 
 local function pairs_of_record(record)
-  return plain_next, records.to_table(record), nil
+  return each_next, records.to_table(record), nil
 end
 
 --- Replaces the globals `pairs` and `next`; doing it twice changes nothing.
@@ -33,7 +34,7 @@ function M.install()
   _G.pairs = function(t)
     if state.on and type(t) == "table" then return values.pairs(t) end
     if type(t) == "cdata" and records.schema_of(t) then return pairs_of_record(t) end
-    if type(t) == "table" then return plain_next, t, nil end
+    if type(t) == "table" then return each_next, t, nil end
     return plain_pairs(t)
   end
   _G.next = function(t, k)
