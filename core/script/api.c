@@ -32,15 +32,6 @@ static int raise_error(lua_State *L, const sw_error *err)
     return luaL_error(L, "%s", err->text);
 }
 
-/* What stops the start of a task's component: { text = "job/component#instance: ..." }. */
-static int raise_start_error(lua_State *L, const sw_task *task, const char *component, const sw_error *err)
-{
-    lua_createtable(L, 0, 1);
-    lua_pushfstring(L, "%s/%s#%d: %s", task->engine->options.job, component, (int)task->number, err->text);
-    lua_setfield(L, -2, "text");
-    return lua_error(L);
-}
-
 /* The table's field as a string, or NULL; valid while the table holds it. */
 static const char *field_string(lua_State *L, int table, const char *name)
 {
@@ -281,8 +272,7 @@ static int l_open_source(lua_State *L)
         .max_ahead_ms = (int64_t)field_number(L, 4, "max_ahead", 0),
         .clock = task->engine->clock,
     };
-    if (sw_io_open_source(type, &options, &context, &task->source, &err) != SW_OK)
-        return raise_start_error(L, task, context.component, &err);
+    if (sw_io_open_source(type, &options, &context, &task->source, &err) != SW_OK) return raise_error(L, &err);
     return 0;
 }
 
@@ -304,8 +294,7 @@ static int l_open_sink(lua_State *L)
     sw_sink **sinks = sw_realloc(task->sinks, (task->sink_count + 1) * sizeof(*sinks));
     if (sinks == NULL) return luaL_error(L, "out of memory");
     task->sinks = sinks;
-    if (sw_io_open_sink(type, &options, &context, &sinks[task->sink_count], &err) != SW_OK)
-        return raise_start_error(L, task, context.component, &err);
+    if (sw_io_open_sink(type, &options, &context, &sinks[task->sink_count], &err) != SW_OK) return raise_error(L, &err);
     lua_pushlightuserdata(L, sinks[task->sink_count++]);
     return 1;
 }
