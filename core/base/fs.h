@@ -74,8 +74,8 @@ int sw_fs_rename(const char *from, const char *to, sw_error *err);
 /* Removes a file or an empty directory. */
 int sw_fs_remove(const char *path, sw_error *err);
 
-/* Puts something under each of the descriptors 0 to 2 that the process was started without, so that no file opened later is
- * taken for standard input or output: reading 0 and writing 1 still fail. For the beginning of main. */
+/* Puts something under each of the descriptors 0 to 2 that the process was started without, so that no file opened
+ * later is taken for standard input or output: reading 0 and writing 1 still fail. For the beginning of main. */
 void sw_fs_hold_standard(void);
 
 /* Appends the whole file (decompressed, for .gz) to out. SW_ELIMIT when it has more than limit bytes;

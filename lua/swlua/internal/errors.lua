@@ -19,7 +19,8 @@ local TEXT_MAX = 64 * 1024
 function M.trace(err)
   local text = text_of(err)
   if #text > TEXT_MAX then text = text:sub(1, TEXT_MAX) .. "..." end
-  local stack = debug.traceback("", 2):gsub("\n[^\n]*swlua/internal/[^\n]*", ""):gsub("\n%s*%[C%]: in function 'xpcall'", "")
+  local stack = debug.traceback("", 2):gsub("\n[^\n]*swlua/internal/[^\n]*", "")
+    :gsub("\n%s*%[C%]: in function 'xpcall'", "")
   return { sw_text = text, traceback = text .. stack }
 end
 
