@@ -7,18 +7,20 @@
 #include "io/text_source.h"
 
 #define WRITE_BYTES (256u << 10) /* collected before they are written */
+#define ROOM_BEHIND 4096u        /* for the event that fills the buffer */
+#define PATH_BYTES 4096u         /* of a sink's path and its NUL */
 
 /* --- source ---------------------------------------------------------------------------------------------------- */
 
 typedef struct file_source {
-    sw_source base;           /* */
-    sw_text_source text;      /* */
-    char **paths;             /* all that match; owned */
-    size_t path_count;        /* */
-    size_t next;              /* index of the next path of this instance */
-    size_t step;              /* instances */
-    sw_file *file;            /* being read; NULL before the next */
-    const char *origin;       /* its path */
+    sw_source base;      /* what the engine sees; first */
+    sw_text_source text; /* bytes to rows */
+    char **paths;        /* all that match; owned */
+    size_t path_count;   /* of them */
+    size_t next;         /* index of the next path of this instance */
+    size_t step;         /* instances, which is how far apart their paths are */
+    sw_file *file;       /* being read; NULL before the next */
+    const char *origin;  /* its path */
 } file_source;
 
 static void source_close(sw_source *base)
@@ -60,13 +62,22 @@ static int read_chunk(file_source *source, sw_error *err)
 static int source_fill(sw_source *base, sw_batch *out, uint32_t max_rows, sw_error *err)
 {
     file_source *source = (file_source *)base;
+    uint32_t before = out->count;
     for (;;) {
-        int rc = sw_text_source_decode(&source->text, source->origin, out, max_rows, err);
+        int rc = sw_text_source_decode(&source->text, source->origin, out, before + max_rows, err);
         if (rc != SW_OK) return rc;
-        if (out->count > 0) return SW_OK; /* What is left of the chunk is decoded by the next call. */
+        if (out->count > before) return SW_OK; /* What is left of the chunk is decoded by the next call. */
         rc = source->file != NULL ? read_chunk(source, err) : open_next(source, err);
         if (rc != SW_OK) return rc;
     }
+}
+
+/* A pattern may match folders too: that is said now, and not when the first file has been read for an hour. */
+static int check_files(const file_source *source, sw_error *err)
+{
+    for (size_t i = source->next; i < source->path_count; i += source->step)
+        if (sw_fs_is_dir(source->paths[i])) return sw_error_set(err, SW_EINVAL, "%s is a directory", source->paths[i]);
+    return SW_OK;
 }
 
 int sw_file_source_open(const sw_options *options, const sw_source_context *context, sw_source **out, sw_error *err)
@@ -84,6 +95,7 @@ int sw_file_source_open(const sw_options *options, const sw_source_context *cont
     rc = sw_fs_glob(path->string, &source->paths, &source->path_count, err);
     if (rc == SW_ENOTFOUND) rc = sw_error_set(err, rc, "no file matches %s", path->string);
     if (rc != SW_OK) goto deinit_text;
+    if ((rc = check_files(source, err)) != SW_OK) goto free_paths;
     if (source->next < source->path_count && (rc = open_next(source, err)) != SW_OK) goto free_paths;
     *out = &source->base;
     return SW_OK;
@@ -97,9 +109,9 @@ free_source: sw_free(source);
 /* --- sink ------------------------------------------------------------------------------------------------------ */
 
 typedef struct file_sink {
-    sw_sink base;        /* */
-    sw_file *file;       /* */
-    sw_encoder *encoder; /* */
+    sw_sink base;        /* what the engine sees; first */
+    sw_file *file;       /* owned */
+    sw_encoder *encoder; /* owned */
     sw_buf pending;      /* encoded, not yet written */
 } file_sink;
 
@@ -140,10 +152,22 @@ static int expand_path(const char *path, uint32_t instance, char *out, size_t si
     return n >= 0 && (size_t)n < size ? SW_OK : SW_ELIMIT;
 }
 
+static int check_folder(const char *path, sw_error *err)
+{
+    char folder[PATH_BYTES];
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL || slash == path) return SW_OK;
+    snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
+    if (sw_fs_is_dir(folder)) return SW_OK;
+    return sw_error_set(err, SW_ENOTFOUND, "cannot create %s: there is no folder %s", path, folder);
+}
+
 static int open_file(file_sink *sink, const sw_options *options, const char *path, sw_error *err)
 {
     const sw_option *mode = sw_options_find(options, "mode");
     bool is_append = mode != NULL && mode->string != NULL && strcmp(mode->string, "append") == 0;
+    int rc = check_folder(path, err);
+    if (rc != SW_OK) return rc;
     return is_append ? sw_file_open_append(&sink->file, path, err) : sw_file_open_create(&sink->file, path, err);
 }
 
@@ -151,7 +175,7 @@ int sw_file_sink_open(const sw_options *options, const sw_sink_context *context,
 {
     static const sw_sink_ops ops = {sink_write, sink_flush, sink_close};
     const sw_option *option = sw_options_find(options, "path"), *format = sw_options_find(options, "format");
-    char path[4096];
+    char path[PATH_BYTES];
     if (option == NULL || option->string == NULL) return sw_error_set(err, SW_EINVAL, "a file sink needs a path");
     if (expand_path(option->string, context->instance, path, sizeof(path)) != SW_OK)
         return sw_error_set(err, SW_ELIMIT, "the path %s is too long", option->string);
@@ -161,7 +185,10 @@ int sw_file_sink_open(const sw_options *options, const sw_sink_context *context,
     sw_buf_init(&sink->pending);
     int rc = sw_encoder_new(&sink->encoder, format != NULL ? format->string : "jsonl", err);
     if (rc != SW_OK) goto free_sink;
-    if ((rc = sw_buf_reserve(&sink->pending, WRITE_BYTES + 4096)) != SW_OK) goto free_encoder;
+    if ((rc = sw_buf_reserve(&sink->pending, WRITE_BYTES + ROOM_BEHIND)) != SW_OK) {
+        sw_error_set(err, rc, "out of memory");
+        goto free_encoder;
+    }
     if ((rc = open_file(sink, options, path, err)) != SW_OK) goto free_encoder;
     *out = &sink->base;
     return SW_OK;

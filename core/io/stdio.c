@@ -13,9 +13,9 @@
 /* --- standard input --------------------------------------------------------------------------------------------- */
 
 typedef struct stdin_source {
-    sw_source base;      /* */
-    sw_text_source text; /* */
-    sw_file *file;       /* */
+    sw_source base;      /* what the engine sees; first */
+    sw_text_source text; /* bytes to rows */
+    sw_file *file;       /* owned */
     bool is_finished;    /* the end was read, or this instance has no input */
 } stdin_source;
 
@@ -53,9 +53,10 @@ static int read_chunk(stdin_source *source, sw_error *err)
 static int source_fill(sw_source *base, sw_batch *out, uint32_t max_rows, sw_error *err)
 {
     stdin_source *source = (stdin_source *)base;
+    uint32_t before = out->count;
     for (;;) {
-        int rc = sw_text_source_decode(&source->text, "stdin", out, max_rows, err);
-        if (rc != SW_OK || out->count > 0) return rc;
+        int rc = sw_text_source_decode(&source->text, "stdin", out, before + max_rows, err);
+        if (rc != SW_OK || out->count > before) return rc;
         if (source->is_finished) return SW_ECLOSED;
         if ((rc = read_chunk(source, err)) != SW_OK) return rc;
     }
@@ -86,9 +87,9 @@ int sw_stdin_source_open(const sw_options *options, const sw_source_context *con
 static pthread_mutex_t stdout_lock = PTHREAD_MUTEX_INITIALIZER;
 
 typedef struct stdout_sink {
-    sw_sink base;        /* */
-    sw_file *file;       /* */
-    sw_encoder *encoder; /* */
+    sw_sink base;        /* what the engine sees; first */
+    sw_file *file;       /* owned */
+    sw_encoder *encoder; /* owned */
     sw_buf pending;      /* whole lines, not yet written */
 } stdout_sink;
 

@@ -28,15 +28,18 @@ void sw_text_source_deinit(sw_text_source *text)
     sw_decoder_free(text->decoder);
 }
 
-int sw_text_source_decode(sw_text_source *text, const char *origin, sw_batch *out, uint32_t max_rows, sw_error *err)
+int sw_text_source_decode(sw_text_source *text, const char *origin, sw_batch *out, uint32_t row_limit, sw_error *err)
 {
     sw_line line;
     int rc = SW_OK;
     sw_decoder_tick(text->decoder);
-    while (rc == SW_OK && out->count < max_rows && sw_lines_next(&text->lines, &line)) {
+    while (rc == SW_OK && out->count < row_limit && sw_lines_next(&text->lines, &line)) {
         const sw_piece piece = {line.text, line.len, line.padding, origin, line.number};
-        if (line.is_too_long) rc = sw_decoder_reject(text->decoder, &piece, "the line is longer than max_line", out, err);
-        else rc = sw_decoder_decode(text->decoder, &piece, out, err);
+        if (line.is_too_long) {
+            rc = sw_decoder_reject(text->decoder, &piece, "the line is longer than max_line", out, err);
+        } else {
+            rc = sw_decoder_decode(text->decoder, &piece, out, err);
+        }
     }
     return rc;
 }

@@ -11,15 +11,15 @@
 #include "io/lines.h"
 
 typedef struct sw_text_source {
-    sw_lines lines;      /* */
-    sw_decoder *decoder; /* */
+    sw_lines lines;      /* bytes that are not decoded yet */
+    sw_decoder *decoder; /* owned */
 } sw_text_source;
 
 /* Options: format (default "jsonl"), max_line_bytes (default 16 MiB), chunk_bytes (tests). */
 int sw_text_source_init(sw_text_source *text, const sw_options *options, const sw_source_context *context, sw_error *err);
 void sw_text_source_deinit(sw_text_source *text);
 
-/* Decodes lines that are there already, until `out` has max_rows rows or no whole line is left. */
-int sw_text_source_decode(sw_text_source *text, const char *origin, sw_batch *out, uint32_t max_rows, sw_error *err);
+/* Decodes lines that are there already, until `out` has row_limit rows or no whole line is left. */
+int sw_text_source_decode(sw_text_source *text, const char *origin, sw_batch *out, uint32_t row_limit, sw_error *err);
 
 #endif
