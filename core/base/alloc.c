@@ -3,6 +3,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define HUGE_PAGE (2u << 20)
+
+static void *huge_pages(size_t size)
+{
+    void *p = aligned_alloc(HUGE_PAGE, size);
+    if (p != NULL) (void)madvise(p, size, MADV_HUGEPAGE); /* Without them it is only slower. */
+    return p;
+}
 
 #ifdef SW_FAULT
 
@@ -26,6 +36,11 @@ void *sw_alloc(size_t size)
 void *sw_calloc(size_t n, size_t size)
 {
     return sw_fault_next() ? NULL : counted(calloc(n, size));
+}
+
+void *sw_alloc_pages(size_t size)
+{
+    return sw_fault_next() ? NULL : counted(huge_pages(size));
 }
 
 void *sw_realloc(void *p, size_t size)
@@ -55,6 +70,11 @@ void *sw_alloc(size_t size)
 void *sw_calloc(size_t n, size_t size)
 {
     return calloc(n, size);
+}
+
+void *sw_alloc_pages(size_t size)
+{
+    return huge_pages(size);
 }
 
 void *sw_realloc(void *p, size_t size)

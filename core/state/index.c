@@ -9,10 +9,16 @@
 #define SEGMENT_SLOTS_SPLIT 256u /* a full segment of this size splits instead of growing */
 #define DIR_SLACK 4u             /* places in the directory per segment, at most twice this */
 
-static sw_index_segment *segment_new(uint64_t slots, uint64_t depth)
+static size_t segment_bytes(uint64_t slots)
 {
-    void *block = sw_calloc(1, SEGMENT_ALIGN - 1 + sizeof(sw_index_segment) + slots * sizeof(sw_index_slot));
+    return SEGMENT_ALIGN - 1 + sizeof(sw_index_segment) + slots * sizeof(sw_index_slot);
+}
+
+static sw_index_segment *segment_new(sw_index *index, uint64_t slots, uint64_t depth)
+{
+    void *block = sw_slab_alloc(&index->slab, segment_bytes(slots));
     if (block == NULL) return NULL;
+    memset(block, 0, segment_bytes(slots));
     uintptr_t address = ((uintptr_t)block + SEGMENT_ALIGN - 1) & ~(uintptr_t)(SEGMENT_ALIGN - 1);
     sw_index_segment *segment = (sw_index_segment *)address;
     segment->depth = depth;
@@ -20,9 +26,9 @@ static sw_index_segment *segment_new(uint64_t slots, uint64_t depth)
     return segment;
 }
 
-static void segment_free(sw_index_segment *segment)
+static void segment_free(sw_index *index, sw_index_segment *segment, uint64_t slots)
 {
-    if (segment != NULL) sw_free(segment->block);
+    if (segment != NULL) sw_slab_free(&index->slab, segment->block, segment_bytes(slots));
 }
 
 /* There is a free slot. */
@@ -46,36 +52,36 @@ int sw_index_init(sw_index *index)
 {
     sw_index_ref *dir = sw_alloc(sizeof(*dir));
     if (dir == NULL) return SW_ENOMEM;
-    *dir = (sw_index_ref){ segment_new(SEGMENT_SLOTS_FIRST, 0), SEGMENT_SLOTS_FIRST - 1 };
-    if (dir->segment == NULL) {
-        sw_free(dir);
-        return SW_ENOMEM;
-    }
     *index = (sw_index){ .dir = dir, .shift = 63, .segments = 1, .slots = SEGMENT_SLOTS_FIRST };
-    return SW_OK;
+    *dir = (sw_index_ref){ segment_new(index, SEGMENT_SLOTS_FIRST, 0), SEGMENT_SLOTS_FIRST - 1 };
+    if (dir->segment != NULL) return SW_OK;
+    sw_slab_deinit(&index->slab);
+    sw_free(dir);
+    return SW_ENOMEM;
 }
 
 void sw_index_deinit(sw_index *index)
 {
-    for (uint64_t i = 0; i < (uint64_t)1 << index->depth;) {
-        sw_index_segment *segment = index->dir[i].segment;
-        i += (uint64_t)1 << (index->depth - segment->depth);
-        segment_free(segment);
+    for (uint64_t i = 0; i < (uint64_t)1 << index->depth;) { /* The slab does not free large blocks. */
+        sw_index_ref ref = index->dir[i];
+        i += (uint64_t)1 << (index->depth - ref.segment->depth);
+        segment_free(index, ref.segment, ref.mask + 1);
     }
+    sw_slab_deinit(&index->slab);
     sw_free(index->dir);
 }
 
 static int segment_grow(sw_index *index, uint64_t hash)
 {
     sw_index_ref old = *sw_index_at(index, hash), new = { NULL, 2 * old.mask + 1 };
-    new.segment = segment_new(new.mask + 1, old.segment->depth);
+    new.segment = segment_new(index, new.mask + 1, old.segment->depth);
     if (new.segment == NULL) return SW_ENOMEM;
     for (uint64_t i = 0; i <= old.mask; i++) {
         if (old.segment->slots[i].entry != NULL) segment_put(new.segment, new.mask, old.segment->slots[i]);
     }
     dir_set(index, hash, new);
     index->slots += old.mask + 1;
-    segment_free(old.segment);
+    segment_free(index, old.segment, old.mask + 1);
     return SW_OK;
 }
 
@@ -113,11 +119,11 @@ static int segment_split(sw_index *index, uint64_t hash)
     }
     for (int side = 0; side < 2; side++) {
         half[side].mask = slots_for(counts[side]) - 1;
-        half[side].segment = segment_new(half[side].mask + 1, depth + 1);
+        half[side].segment = segment_new(index, half[side].mask + 1, depth + 1);
     }
     if (half[0].segment == NULL || half[1].segment == NULL) {
-        segment_free(half[0].segment);
-        segment_free(half[1].segment);
+        segment_free(index, half[0].segment, half[0].mask + 1);
+        segment_free(index, half[1].segment, half[1].mask + 1);
         return SW_ENOMEM;
     }
     for (uint64_t i = 0; i <= old.mask; i++) {
@@ -131,7 +137,7 @@ static int segment_split(sw_index *index, uint64_t hash)
     dir_set(index, hash | bit, half[1]);
     index->segments++;
     index->slots += half[0].mask + half[1].mask + 1 - old.mask;
-    segment_free(old.segment);
+    segment_free(index, old.segment, old.mask + 1);
     return SW_OK;
 }
 

@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "state/keyed.h"
+#include "state/slab.h"
 
 #define SW_INDEX_HOME_SHIFT 7
 #define SW_INDEX_GROUP 4 /* slots */
@@ -39,7 +40,7 @@ typedef struct sw_index_slot {
 typedef struct sw_index_segment {
     uint64_t count;                     /* slots in use */
     uint64_t depth;                     /* top bits of the hash that all its entries share */
-    void *block;                        /* owned: the memory in which this lies aligned */
+    void *block;                        /* the slab's: the memory in which this lies aligned */
     _Alignas(64) sw_index_slot slots[]; /* a power of two of them; of a group those in use come first */
 } sw_index_segment;
 
@@ -50,6 +51,7 @@ typedef struct sw_index_ref {
 
 typedef struct sw_index {
     sw_index_ref *dir;    /* owned; 2^depth */
+    sw_slab slab;         /* memory of the segments */
     uint32_t shift;       /* 63 - depth */
     uint32_t depth;       /* bits of the directory */
     uint64_t segments;    /* different ones */

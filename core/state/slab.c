@@ -3,7 +3,7 @@
 #include "base/alloc.h"
 
 #define CHUNK_FIRST 4096u
-#define CHUNK_MAX (1u << 20)
+#define CHUNK_MAX (2u << 20) /* and a huge page */
 #define SMALL_CLASSES (SW_SLAB_SMALL_MAX / SW_SLAB_ALIGN)
 #define SMALL_BITS 10 /* log2 of SW_SLAB_SMALL_MAX */
 
@@ -58,7 +58,7 @@ static int add_chunk(sw_slab *slab, size_t block_size)
 {
     size_t size = slab->chunk_size > 0 ? slab->chunk_size : CHUNK_FIRST;
     while (size < block_size + SW_SLAB_ALIGN) size *= 2;
-    sw_slab_block *chunk = sw_alloc(size);
+    sw_slab_block *chunk = size % CHUNK_MAX == 0 ? sw_alloc_pages(size) : sw_alloc(size);
     if (chunk == NULL) return 0;
     retire_chunk(slab);
     chunk->next = slab->chunks;

@@ -4,7 +4,7 @@
  *
  * A size class every 16 bytes up to 1 KiB, then four per power of two up to 32 KiB, so a larger block loses at most
  * a fifth; over 32 KiB blocks come from the allocator. The caller remembers a block's size, so a block has no header.
- * Chunks double from 4 KiB to 1 MiB.
+ * Chunks double from 4 KiB to 2 MiB, from where on they are huge pages.
  *
  * Ownership  The slab owns its chunks; large blocks are the caller's to free before sw_slab_deinit.
  * Threads    One at a time.
