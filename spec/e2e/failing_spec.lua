@@ -232,17 +232,17 @@ return job
     end
 
     it("lets calls run that each return in time", function()
-      generate('{ watchdog = "300ms" }', 6, [[numbers:map("busy", function(event)
-        local began = os.clock()
-        while os.clock() - began < 0.1 do end
-        return event end):to("out", sw.to.null())]])
+      generate('{ watchdog = "500ms" }', 8, [[numbers:apply("busy", function(event, out)
+        local began = out:now()
+        while out:now() - began < 150 do end
+        out:emit(event) end):to("out", sw.to.null())]])
       assert.equal(0, dir:swlua("job.lua").status)
     end)
 
     it("lets one call emit for longer, as long as it emits", function()
-      generate('{ watchdog = "200ms" }', 1, [[numbers:flat_map("flood", function(_, emit)
-        local began = os.clock()
-        while os.clock() - began < 0.6 do emit({ n = 1 }) end end):to("out", sw.to.null())]])
+      generate('{ watchdog = "200ms" }', 1, [[numbers:apply("flood", function(_, out)
+        local began = out:now()
+        while out:now() - began < 600 do out:emit({ n = 1 }) end end):to("out", sw.to.null())]])
       assert.equal(0, dir:swlua("job.lua").status)
     end)
 

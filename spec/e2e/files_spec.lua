@@ -17,7 +17,8 @@ return job
   end
   --- Runs job.lua; standard output and the report.
   local function run(arguments, before)
-    local result = dir:shell((before or "") .. ' "$swlua" job.lua --report report.json ' .. (arguments or ""))
+    local result = dir:shell((before or "") .. ' "$swlua" job.lua --progress off --report report.json '
+      .. (arguments or ""))
     assert.are.same({ 0, "" }, { result.status, result.err })
     return result.out, json.decode(dir:read("report.json"))
   end
