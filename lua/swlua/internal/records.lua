@@ -336,10 +336,14 @@ function M.by_id(id)
   return by_id[id]
 end
 
+local function schema_id(record)
+  return record.sw__h.schema
+end
+
 --- The schema of a record (cdata), or nil when the value is none.
 function M.schema_of(record)
   if type(record) ~= "cdata" then return nil end
-  local ok, id = pcall(function() return record.sw__h.schema end)
+  local ok, id = pcall(schema_id, record)
   return ok and by_id[id] or nil
 end
 
