@@ -1,24 +1,87 @@
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "cli/command.h"
 #include "cli/job_options.h"
 
+#define EXPLAIN_MODULE "swlua.explain"
+#define EVENTS_DEFAULT "10000"
+#define SAMPLE_NS_MAX 10000000000
+
 enum {
-    OPTION_LATER = SW_JOB_OPTION_END, /* all that this version does not have */
+    OPTION_EXPLAIN = SW_JOB_OPTION_END,
+    OPTION_EVENTS,
+    OPTION_LATER, /* all that this version does not have */
 };
 
 static const sw_cli_option check_options[] = {
     SW_JOB_OPTIONS,
-    { OPTION_LATER, "explain", NULL, NULL },
-    { OPTION_LATER, "events", "N", NULL },
+    { OPTION_EXPLAIN, "explain", NULL,
+      "runs a sample, and says which code the JIT does not compile and why" },
+    { OPTION_EVENTS, "events", "N", "events of each source in the sample; default " EVENTS_DEFAULT },
     { OPTION_LATER, "against", "STATE_DIR", NULL },
     { 0 },
 };
 
+typedef struct check_settings {
+    sw_job_options job; /* which job */
+    const char *events; /* size of the sample */
+    bool is_explain;    /* */
+} check_settings;
+
 static int set_option(void *arg, int id, const char *value, sw_error *err)
 {
-    return sw_job_options_set(arg, id, value, err);
+    check_settings *settings = arg;
+    uint64_t count;
+    switch (id) {
+    case OPTION_EXPLAIN: settings->is_explain = true; return SW_OK;
+    case OPTION_EVENTS: settings->events = value; return sw_cli_read_count(value, 1, 1ull << 53, &count, err);
+    default: return sw_job_options_set(&settings->job, id, value, err);
+    }
 }
+
+/* --- explaining --------------------------------------------------------------------------------------------------- */
+
+/* A source may wait for input for ever: the clock ends the sample then. */
+static void end_long_sample(void *arg)
+{
+    sw_runner *runner = arg;
+    if (sw_clock_mono_ns(sw_clock_real()) - runner->began_ns > SAMPLE_NS_MAX) sw_runner_stop(runner);
+}
+
+static int run_sample(sw_runner *runner, const char *events, sw_error *err)
+{
+    sw_buf out = { 0 };
+    int rc = sw_runner_call(runner, EXPLAIN_MODULE, "prepare", events, &out, err);
+    if (rc != SW_OK) return rc;
+    runner->on_tick = end_long_sample;
+    runner->tick_arg = runner;
+    int status = sw_runner_run(runner);
+    if (status != SW_EXIT_OK) rc = sw_error_set(err, SW_EIO, "%s", runner->engine.failure.text);
+    sw_error unused;
+    if (sw_runner_call(runner, EXPLAIN_MODULE, "report", NULL, &out, rc == SW_OK ? err : &unused) == SW_OK)
+        fwrite(out.data, 1, out.size, stdout);
+    else if (rc == SW_OK) rc = SW_ESCRIPT;
+    sw_buf_deinit(&out);
+    return rc;
+}
+
+/* One worker: the main state is the only one. */
+static int explain(sw_job_options *options, const char *events)
+{
+    sw_runner runner;
+    sw_error err;
+    options->config.workers = 1;
+    int status = sw_job_open(&runner, options);
+    if (status == SW_EXIT_OK && run_sample(&runner, events, &err) != SW_OK) {
+        fprintf(stderr, "swlua: %s: the sample failed: %s\n", runner.job, err.text);
+        status = SW_EXIT_FAILED;
+    }
+    sw_runner_close(&runner);
+    return status;
+}
+
+/* --- checking ----------------------------------------------------------------------------------------------------- */
 
 /* The script has no problems of its own; what the plan objects to shows when the engine is opened. */
 static int check_plan(const sw_job_options *options)
@@ -33,8 +96,9 @@ static int check_plan(const sw_job_options *options)
     return status;
 }
 
-static int check_script(const sw_job_options *options)
+static int check_script(check_settings *settings)
 {
+    sw_job_options *options = &settings->job;
     sw_buf problems = { 0 }, warnings = { 0 };
     sw_error err;
     int count = sw_runner_check(&options->config, &problems, &warnings, &err);
@@ -49,21 +113,23 @@ static int check_script(const sw_job_options *options)
     if (warnings.size > 0) sw_job_print_warnings(&warnings);
     sw_buf_deinit(&problems);
     sw_buf_deinit(&warnings);
-    return status == SW_EXIT_OK ? check_plan(options) : status;
+    if (status != SW_EXIT_OK) return status;
+    return settings->is_explain ? explain(options, settings->events) : check_plan(options);
 }
 
 static int run_check(const sw_command *command, int argc, char **argv)
 {
-    sw_job_options options;
+    check_settings settings = { .events = EVENTS_DEFAULT };
     sw_cli_parsed parsed;
     sw_error err;
     int status;
-    sw_job_options_init(&options);
-    if (sw_command_begin(command, argc, argv, set_option, &options, &parsed, &status)) {
-        if (sw_job_options_take_script(&options, &parsed, &err) == SW_OK) status = check_script(&options);
+    sw_job_options_init(&settings.job);
+    if (sw_command_begin(command, argc, argv, set_option, &settings, &parsed, &status)) {
+        if (sw_job_options_take_script(&settings.job, &parsed, &err) == SW_OK)
+            status = check_script(&settings);
         else status = sw_command_misused(command, "%s", err.text);
     }
-    sw_job_options_deinit(&options);
+    sw_job_options_deinit(&settings.job);
     return status;
 }
 
