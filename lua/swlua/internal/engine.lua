@@ -58,9 +58,22 @@ local function overrides(settings)
   return options, parallelism
 end
 
---- Globals are read-only once the script is loaded: instances on other workers would not see a change.
+local engine_globals -- names that were there before the script
+
+local function remember_globals()
+  engine_globals = {}
+  for name in pairs(_G) do engine_globals[name] = true end
+end
+
+--- Globals are read-only once the script is loaded: instances on other workers would not see a change. Those of the
+-- script move behind the table of globals: __newindex is asked only about names that are not in it.
 local function lock_globals()
-  setmetatable(_G, { __newindex = function(_, name)
+  local of_script = {}
+  for name, value in pairs(_G) do
+    if not engine_globals[name] then of_script[name] = value end
+  end
+  for name in pairs(of_script) do rawset(_G, name, nil) end
+  setmetatable(_G, { __index = of_script, __newindex = function(_, name)
     error(("global '%s' is assigned while the job runs; globals are read-only after load (use local, or self)")
       :format(tostring(name)), 2)
   end })
@@ -91,6 +104,7 @@ end
 --- Executes the script of `config` { path, text, args, sets, settings, sim } and keeps its job.
 function M.load(config)
   order.install()
+  remember_globals()
   order.state.on = config.sim and true or false
   if config.sim then math.randomseed(config.seed) end
   local ok, result = xpcall(run_script, script_trace, config)
