@@ -13,21 +13,22 @@
 /* A member of a map being written. */
 typedef struct member {
     uint64_t prefix;      /* first bytes of the key, big-endian: decides most comparisons */
-    const char *key;      /* its bytes; a number key's value is read from `number` */
-    uint32_t key_len;     /* bytes */
+    const char *key;      /* its bytes; NULL: they are in the encoder's numbers */
     const uint8_t *value; /* msgpack */
-    char number[SW_NUM_TEXT_SIZE]; /* text of a number key */
-    bool is_number;                /* the key is in `number` */
+    uint32_t key_len;     /* bytes */
+    uint32_t number;      /* where in numbers */
 } member;
 
 void sw_json_encoder_init(sw_json_encoder *encoder)
 {
     sw_buf_init(&encoder->members);
+    sw_buf_init(&encoder->numbers);
 }
 
 void sw_json_encoder_deinit(sw_json_encoder *encoder)
 {
     sw_buf_deinit(&encoder->members);
+    sw_buf_deinit(&encoder->numbers);
 }
 
 static int out_of_memory(sw_error *err)
@@ -94,66 +95,73 @@ static int encode_record(const sw_row *row, sw_buf *out, sw_error *err)
 
 static int put_value(sw_json_encoder *e, const uint8_t **p, const uint8_t *end, int depth, sw_buf *out, sw_error *err);
 
-static inline const char *key_of(const member *m)
+static inline const char *key_of(const sw_json_encoder *e, const member *m)
 {
-    return m->is_number ? m->number : m->key;
+    return m->key != NULL ? m->key : (const char *)e->numbers.data + m->number;
 }
 
 static uint64_t prefix_of(const char *key, uint32_t len)
 {
-    uint64_t prefix = 0;
-    if (len >= 8) {
-        memcpy(&prefix, key, 8);
-    } else {
-        for (uint32_t i = 0; i < len; i++) ((char *)&prefix)[i] = key[i];
-    }
+    uint64_t prefix;
+    if (len < 8) return __builtin_bswap64(sw_load_short(key, len));
+    memcpy(&prefix, key, 8);
     return __builtin_bswap64(prefix);
 }
 
-static int compare_keys(const member *a, const member *b)
+static inline int compare_keys(const sw_json_encoder *e, const member *a, const member *b)
 {
     if (a->prefix != b->prefix) return a->prefix < b->prefix ? -1 : 1;
     uint32_t shorter = a->key_len < b->key_len ? a->key_len : b->key_len;
-    int order = memcmp(key_of(a), key_of(b), shorter);
+    int order = memcmp(key_of(e, a), key_of(e, b), shorter);
     if (order != 0) return order;
     return a->key_len < b->key_len ? -1 : a->key_len > b->key_len;
 }
 
-static int compare_members(const void *a, const void *b)
+static int compare_members(const void *a, const void *b, void *e)
 {
-    return compare_keys(a, b);
+    return compare_keys(e, a, b);
 }
 
-static void sort_members(member *list, size_t count)
+static void sort_members(sw_json_encoder *e, member *list, size_t count)
 {
     if (count > INSERTION_MAX) {
-        qsort(list, count, sizeof(*list), compare_members);
+        qsort_r(list, count, sizeof(*list), compare_members, e);
         return;
     }
     for (size_t i = 1; i < count; i++) {
-        if (compare_keys(&list[i - 1], &list[i]) <= 0) continue;
+        if (compare_keys(e, &list[i - 1], &list[i]) <= 0) continue;
         member moved = list[i];
         size_t at = i;
-        for (; at > 0 && compare_keys(&list[at - 1], &moved) > 0; at--) list[at] = list[at - 1];
+        for (; at > 0 && compare_keys(e, &list[at - 1], &moved) > 0; at--) list[at] = list[at - 1];
         list[at] = moved;
     }
 }
 
-static bool read_key(const sw_mp_value *key, member *m)
+/* A key that is a number: its text goes to the encoder's numbers. */
+static int read_number_key(sw_json_encoder *e, const sw_mp_value *key, member *m, sw_error *err)
 {
-    m->is_number = key->kind != SW_MP_KIND_STR;
+    if (sw_buf_reserve(&e->numbers, SW_NUM_TEXT_SIZE) != SW_OK) return out_of_memory(err);
+    char *text = (char *)e->numbers.data + e->numbers.size;
+    m->key = NULL;
+    m->number = (uint32_t)e->numbers.size;
     switch (key->kind) {
-    case SW_MP_KIND_STR:
-        m->key = key->bytes;
-        m->key_len = key->len;
-        break;
-    case SW_MP_KIND_I64: m->key_len = (uint32_t)sw_num_format_i64(m->number, key->as.i); break;
-    case SW_MP_KIND_U64: m->key_len = (uint32_t)sw_num_format_u64(m->number, key->as.u); break;
-    case SW_MP_KIND_F64: m->key_len = (uint32_t)sw_num_format_double(m->number, key->as.f); break;
-    default: return false;
+    case SW_MP_KIND_I64: m->key_len = (uint32_t)sw_num_format_i64(text, key->as.i); break;
+    case SW_MP_KIND_U64: m->key_len = (uint32_t)sw_num_format_u64(text, key->as.u); break;
+    case SW_MP_KIND_F64: m->key_len = (uint32_t)sw_num_format_double(text, key->as.f); break;
+    default: return sw_error_set(err, SW_EFORMAT, "a key is neither a string nor a number");
     }
-    m->prefix = prefix_of(key_of(m), m->key_len);
-    return true;
+    e->numbers.size += SW_NUM_TEXT_SIZE;
+    m->prefix = prefix_of(text, m->key_len);
+    return SW_OK;
+}
+
+static inline int read_key(sw_json_encoder *e, const sw_mp_value *key, member *m, sw_error *err)
+{
+    if (key->kind != SW_MP_KIND_STR) return read_number_key(e, key, m, err);
+    m->key = key->bytes;
+    m->key_len = key->len;
+    m->prefix = prefix_of(m->key, m->key_len);
+    return SW_OK;
 }
 
 /* Puts the map's members on the stack, except those that are nil, and *p behind the map. Returns how many, or a negative code. */
@@ -166,7 +174,8 @@ static int64_t collect(sw_json_encoder *e, const uint8_t **p, const uint8_t *end
         member *m = (member *)(void *)(e->members.data + e->members.size);
         m->value = sw_mp_read(*p, end, &key);
         if (m->value == NULL) return damaged(err);
-        if (!read_key(&key, m)) return sw_error_set(err, SW_EFORMAT, "a key is neither a string nor a number");
+        int rc = read_key(e, &key, m, err);
+        if (rc != SW_OK) return rc;
         *p = sw_mp_skip(m->value, end);
         if (*p == NULL) return damaged(err);
         if (*m->value == 0xc0) continue;
@@ -182,21 +191,20 @@ static inline const member *member_at(const sw_json_encoder *e, size_t place)
     return (const member *)(const void *)(e->members.data + place);
 }
 
-static int put_member(sw_json_encoder *e, size_t place, const uint8_t *end, int depth, sw_buf *out, sw_error *err)
+static int put_member(sw_json_encoder *e, size_t place, char before, const uint8_t *end, int depth, sw_buf *out,
+                      sw_error *err)
 {
     const member *m = member_at(e, place);
     const uint8_t *value = m->value;
-    int rc = sw_json_write_string(out, key_of(m), m->key_len, err);
+    int rc = sw_json_write_key(out, before, key_of(e, m), m->key_len, err);
     if (rc != SW_OK) {
         sw_error_prepend(err, "a key");
         return rc;
     }
-    rc = put(out, ":", 1, err);
-    if (rc != SW_OK) return rc;
     rc = put_value(e, &value, end, depth, out, err);
     if (rc == SW_OK) return SW_OK;
     m = member_at(e, place);
-    sw_error_prepend(err, "field \"%.*s\"", (int)m->key_len, key_of(m));
+    sw_error_prepend(err, "field \"%.*s\"", (int)m->key_len, key_of(e, m));
     return rc;
 }
 
@@ -204,16 +212,21 @@ static int put_map(sw_json_encoder *e, const uint8_t **p, const uint8_t *end, ui
                    sw_error *err)
 {
     size_t base = e->members.size;
+    size_t numbers = e->numbers.size;
     int64_t kept = collect(e, p, end, count, err);
     if (kept < 0) return (int)kept;
-    sort_members((member *)(void *)(e->members.data + base), (size_t)kept);
-    int rc = put(out, "{", 1, err);
-    for (int64_t i = 0; i < kept && rc == SW_OK; i++) {
-        if (i > 0) rc = put(out, ",", 1, err);
-        if (rc == SW_OK) rc = put_member(e, base + (size_t)i * sizeof(member), end, depth, out, err);
+    if (kept == 0) return put(out, "{}", 2, err);
+    sort_members(e, (member *)(void *)(e->members.data + base), (size_t)kept);
+    size_t stop = e->members.size;
+    char before = '{';
+    for (size_t place = base; place < stop; place += sizeof(member)) {
+        int rc = put_member(e, place, before, end, depth, out, err);
+        if (rc != SW_OK) return rc;
+        before = ',';
     }
     e->members.size = base;
-    return rc == SW_OK ? put(out, "}", 1, err) : rc;
+    e->numbers.size = numbers;
+    return put(out, "}", 1, err);
 }
 
 static int put_array(sw_json_encoder *e, const uint8_t **p, const uint8_t *end, uint32_t count, int depth, sw_buf *out,
@@ -263,7 +276,7 @@ static int encode_map(sw_json_encoder *e, const sw_row *row, sw_buf *out, sw_err
     sw_mp_value v;
     p = sw_mp_read(p, end, &v);
     if (p == NULL || v.kind != SW_MP_KIND_MAP) return damaged(err);
-    e->members.size = 0; /* What an event that failed has left. */
+    e->members.size = e->numbers.size = 0; /* What an event that failed has left. */
     return put_map(e, &p, end, v.len, 1, out, err);
 }
 

@@ -18,6 +18,7 @@
 
 typedef struct sw_json_encoder {
     sw_buf members; /* stack of the members of the maps being written, for sorting */
+    sw_buf numbers; /* texts of their number keys, of SW_NUM_TEXT_SIZE bytes each */
 } sw_json_encoder;
 
 void sw_json_encoder_init(sw_json_encoder *encoder);

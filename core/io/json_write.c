@@ -41,6 +41,8 @@ static inline uint64_t marks16(const uint8_t *p)
     return found[0] | found[1];
 }
 
+#define COPY_SLACK 8u /* Bytes that copy_plain may overwrite behind the text. */
+
 /* Copies text of nothing but ASCII that needs no escape; false when it is something else. The last block overlaps the one
  * before it, so that no byte beyond the text is read. */
 static bool copy_plain(uint8_t *to, const uint8_t *text, size_t len)
@@ -64,8 +66,8 @@ static bool copy_plain(uint8_t *to, const uint8_t *text, size_t len)
         memcpy(to + len - 8, &last, 8);
         return (marks8(first) | marks8(last)) == 0;
     }
-    first = EVERY_BYTE('x'); /* Bytes that need nothing. */
-    for (size_t i = 0; i < len; i++) ((uint8_t *)&first)[i] = to[i] = text[i];
+    first = sw_load_short(text, len) | EVERY_BYTE('x') << (8 * len); /* Behind the text what needs no escape. */
+    memcpy(to, &first, 8);
     return marks8(first) == 0;
 }
 
@@ -122,7 +124,7 @@ static int write_special(sw_buf *out, const uint8_t *text, size_t len, sw_error 
 
 int sw_json_write_string(sw_buf *out, const char *text, size_t len, sw_error *err)
 {
-    if (sw_buf_reserve(out, len + 2) != SW_OK) return out_of_memory(err);
+    if (sw_buf_reserve(out, len + 2 + COPY_SLACK) != SW_OK) return out_of_memory(err);
     uint8_t *to = out->data + out->size;
     *to = '"';
     if (copy_plain(to + 1, (const uint8_t *)text, len)) {
@@ -133,6 +135,23 @@ int sw_json_write_string(sw_buf *out, const char *text, size_t len, sw_error *er
     out->size++;
     int rc = write_special(out, (const uint8_t *)text, len, err);
     if (rc == SW_OK && sw_buf_append(out, "\"", 1) != SW_OK) rc = out_of_memory(err);
+    return rc;
+}
+
+int sw_json_write_key(sw_buf *out, char before, const char *key, size_t len, sw_error *err)
+{
+    if (sw_buf_reserve(out, len + 4 + COPY_SLACK) != SW_OK) return out_of_memory(err);
+    uint8_t *to = out->data + out->size;
+    to[0] = (uint8_t)before;
+    to[1] = '"';
+    if (copy_plain(to + 2, (const uint8_t *)key, len)) {
+        memcpy(to + 2 + len, "\":", 2);
+        out->size += len + 4;
+        return SW_OK;
+    }
+    out->size++;
+    int rc = sw_json_write_string(out, key, len, err);
+    if (rc == SW_OK && sw_buf_append(out, ":", 1) != SW_OK) rc = out_of_memory(err);
     return rc;
 }
 

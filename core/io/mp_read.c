@@ -89,11 +89,11 @@ static const uint8_t *read_typed(uint8_t type, const uint8_t *p, const uint8_t *
     }
 }
 
-const uint8_t *sw_mp_read(const uint8_t *p, const uint8_t *end, sw_mp_value *out)
+const uint8_t *sw_mp_read_long(const uint8_t *p, const uint8_t *end, sw_mp_value *out)
 {
     if (p >= end) return NULL;
     uint8_t type = *p++;
-    if (type < 0x80) return take_i64(p, type, out);
+    if (type < 0x80) return take_i64(p, type, out); /* Not from sw_mp_read. */
     if (type < 0x90) return take_count(p, end, type & 15, SW_MP_KIND_MAP, out);
     if (type < 0xa0) return take_count(p, end, type & 15, SW_MP_KIND_ARRAY, out);
     if (type < 0xc0) return take_bytes(p, end, type & 31, SW_MP_KIND_STR, out);

@@ -31,9 +31,26 @@ typedef struct sw_mp_value {
     const char *bytes; /* of a str */
 } sw_mp_value;
 
+/* As sw_mp_read, for what is neither a small number nor a short string. */
+const uint8_t *sw_mp_read_long(const uint8_t *p, const uint8_t *end, sw_mp_value *out);
+
 /* Reads the scalar or header at p; what an array or map holds follows behind it. Returns the end of it, or NULL when it is no
  * msgpack or goes beyond `end`. */
-const uint8_t *sw_mp_read(const uint8_t *p, const uint8_t *end, sw_mp_value *out);
+static inline const uint8_t *sw_mp_read(const uint8_t *p, const uint8_t *end, sw_mp_value *out)
+{
+    if (p < end && *p < 0x80) {
+        out->kind = SW_MP_KIND_I64;
+        out->as.i = *p;
+        return p + 1;
+    }
+    if (p < end && (*p & 0xe0) == 0xa0 && (*p & 31) < end - p) {
+        out->kind = SW_MP_KIND_STR;
+        out->len = *p & 31;
+        out->bytes = (const char *)p + 1;
+        return p + 1 + out->len;
+    }
+    return sw_mp_read_long(p, end, out);
+}
 
 /* The end of the whole value at p; NULL as above. */
 const uint8_t *sw_mp_skip(const uint8_t *p, const uint8_t *end);
