@@ -142,6 +142,29 @@ describe("an error", function()
     assert.is_truthy(letter.error:find("errors_spec.lua:%d+: plain$"), letter.error)
   end)
 
+  it("of a source in Lua names where its get_events stands, and the source goes on", function()
+    local dir = support.folder()
+    finally(function() dir:remove() end)
+    dir:write("job.lua", [[
+local sw = require "swlua"
+local job = sw.job("source")
+job:source("mine", {
+  setup_instance = function(self) self.n = 0 end,
+  get_events = function(self, out)
+    self.n = self.n + 1
+    if self.n == 2 then error("no second", 0) end
+    if self.n == 4 then return "done" end
+    out:emit({ n = self.n })
+  end,
+}):to("results", sw.to.file("results.jsonl"))
+return job
+]])
+    local result = dir:swlua("job.lua")
+    assert.equal(0, result.status)
+    assert.is_truthy(result.err:find("source/mine#0: job.lua:5: no second", 1, true), result.err)
+    assert.equal('{"n":1}\n{"n":3}\n', dir:read("results.jsonl"))
+  end)
+
   it("may be any value: nil, a table, a cyclic one, one whose text fails, a huge text", function()
     local cyclic = { a = 1 }
     cyclic.self = cyclic

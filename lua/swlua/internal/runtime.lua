@@ -203,7 +203,7 @@ local function context(task, desc)
     policy = component.options.on_error or task.job.settings.on_error, trace = errors.trace,
     current = records.current, order = M.order, strict = task.options.strict, entries = {}, row_entries = {},
     domain = 0, emitted = {}, copy = values.copy, has_ttl = component.options.ttl_ms ~= nil,
-    fn = component.fn or (component.operator and component.operator.apply)
+    fn = component.fn or (component.operator and (component.operator.apply or component.operator.get_events))
       or (component.connector and component.connector.fn),
     about = { id = task.number, count = task.count, job = task.job.name, component = component.name, restored = false },
   }
