@@ -65,6 +65,11 @@ local function remember_globals()
   for name in pairs(_G) do engine_globals[name] = true end
 end
 
+local function refuse_global(_, name)
+  error(("global '%s' is assigned while the job runs; globals are read-only after load (use local, or self)")
+    :format(tostring(name)), 2)
+end
+
 --- Globals are read-only once the script is loaded: instances on other workers would not see a change. Those of the
 -- script move behind the table of globals: __newindex is asked only about names that are not in it.
 local function lock_globals()
@@ -73,10 +78,7 @@ local function lock_globals()
     if not engine_globals[name] then of_script[name] = value end
   end
   for name in pairs(of_script) do rawset(_G, name, nil) end
-  setmetatable(_G, { __index = of_script, __newindex = function(_, name)
-    error(("global '%s' is assigned while the job runs; globals are read-only after load (use local, or self)")
-      :format(tostring(name)), 2)
-  end })
+  setmetatable(_G, { __index = of_script, __newindex = refuse_global })
 end
 
 local function run_script(config)
