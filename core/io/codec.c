@@ -17,15 +17,15 @@
 typedef enum format { FORMAT_JSONL, FORMAT_LINES } format;
 
 struct sw_decoder {
-    format kind;              /* which format */
-    const sw_schema *schema;  /* of the rows; NULL: maps */
-    const char *time_field;   /* or NULL; the caller's */
-    int64_t max_ahead_ms;     /* event times further ahead are malformed; 0: no bound */
-    int64_t now_ms;           /* the clock at the last tick */
-    sw_clock *clock;          /* the engine's */
-    sw_json_decoder *json;    /* of jsonl; owned */
-    int line_index;           /* of lines with a schema: the field `line`; -1 without */
-    sw_buf padded;            /* copy of a piece without padding */
+    format kind;             /* which format */
+    const sw_schema *schema; /* of the rows; NULL: maps */
+    const char *time_field;  /* or NULL; the caller's */
+    int64_t max_ahead_ms;    /* event times further ahead are malformed; 0: no bound */
+    int64_t now_ms;          /* the clock at the last tick */
+    sw_clock *clock;         /* the engine's */
+    sw_json_decoder *json;   /* of jsonl; owned */
+    int line_index;          /* of lines with a schema: the field `line`; -1 without */
+    sw_buf padded;           /* copy of a piece without padding */
 };
 
 struct sw_encoder {
@@ -50,7 +50,7 @@ static int out_of_memory(sw_error *err)
     return sw_error_set(err, SW_ENOMEM, "out of memory");
 }
 
-/* --- decoding --------------------------------------------------------------------------------------------------------- */
+/* --- decoding ------------------------------------------------------------------------------------- */
 
 static int check_lines(sw_decoder *d, sw_error *err)
 {
@@ -147,11 +147,12 @@ static bool is_blank(const char *text, size_t len)
     return true;
 }
 
-/* The piece's text where the JSON decoder may read behind it: in place when there is padding and nothing behind the text that
- * could be taken for a part of it. NULL when memory is out. */
+/* The piece's text where the JSON decoder may read behind it: in place when there is padding and nothing
+ * behind the text that could be taken for a part of it. NULL when memory is out. */
 static const uint8_t *padded_text(sw_decoder *d, const sw_piece *piece)
 {
-    if (piece->padding >= SW_JSON_PADDING && (uint8_t)piece->text[piece->len] <= ' ') return (const uint8_t *)piece->text;
+    if (piece->padding >= SW_JSON_PADDING && (uint8_t)piece->text[piece->len] <= ' ')
+        return (const uint8_t *)piece->text;
     sw_buf_clear(&d->padded);
     if (sw_buf_reserve(&d->padded, piece->len + SW_JSON_PADDING) != SW_OK) return NULL;
     if (piece->len > 0) memcpy(d->padded.data, piece->text, piece->len);
@@ -172,8 +173,8 @@ static int check_ahead(const sw_decoder *d, int64_t time, sw_error *why)
     if (d->max_ahead_ms <= 0) return SW_OK;
     if (!__builtin_sub_overflow(time, d->now_ms, &ahead) && ahead <= d->max_ahead_ms) return SW_OK;
     if (time < 0) return SW_OK; /* The difference overflowed on the other side. */
-    return sw_error_set(why, SW_EFORMAT, "time field \"%s\" is more than %" PRId64 " ms ahead of the clock", d->time_field,
-                        d->max_ahead_ms);
+    return sw_error_set(why, SW_EFORMAT, "time field \"%s\" is more than %" PRId64 " ms ahead of the clock",
+                        d->time_field, d->max_ahead_ms);
 }
 
 static int decode_json(sw_decoder *d, const sw_piece *piece, sw_batch *out, sw_error *err)
@@ -237,7 +238,7 @@ int sw_decoder_decode(sw_decoder *d, const sw_piece *piece, sw_batch *out, sw_er
     return d->kind == FORMAT_LINES ? decode_line(d, piece, out, err) : decode_json(d, piece, out, err);
 }
 
-/* --- encoding --------------------------------------------------------------------------------------------------------- */
+/* --- encoding ------------------------------------------------------------------------------------- */
 
 int sw_encoder_new(sw_encoder **out, const char *name, sw_error *err)
 {

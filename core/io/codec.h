@@ -3,8 +3,8 @@
  *     line --sw_decoder_decode--> EVENT row, or MALFORMED row { raw, error, where }
  *     row  --sw_encoder_encode--> line
  *
- * Formats: "jsonl" is one JSON object a line; "lines" is the line itself as field `line`. Transport (io/file.h, io/stdio.h) and
- * framing (io/lines.h) know nothing of them.
+ * Formats: "jsonl" is one JSON object a line; "lines" is the line itself as field `line`. Transport
+ * (io/file.h, io/stdio.h) and framing (io/lines.h) know nothing of them.
  *
  * Ownership  The _free functions free; rows and text go to the caller's batch and buffer.
  * Threads    one at a time for each object.
@@ -31,8 +31,9 @@ typedef struct sw_piece {
     uint64_t line;      /* its number there, from 1 */
 } sw_piece;
 
-/* For rows as the context says: shape, time field, how far times may be ahead. SW_EINVAL for an unknown format, and for a schema or
- * time field that does not go with it; SW_ENOMEM. The context's schema, time_field and clock must outlive the decoder. */
+/* For rows as the context says: shape, time field, how far times may be ahead. SW_EINVAL for an unknown
+ * format, and for a schema or time field that does not go with it; SW_ENOMEM. The context's schema,
+ * time_field and clock must outlive the decoder. */
 int sw_decoder_new(sw_decoder **out, const char *format, const sw_source_context *context, sw_error *err);
 void sw_decoder_free(sw_decoder *decoder);
 
@@ -49,8 +50,8 @@ int sw_decoder_reject(sw_decoder *decoder, const sw_piece *piece, const char *re
 int sw_encoder_new(sw_encoder **out, const char *format, sw_error *err);
 void sw_encoder_free(sw_encoder *encoder);
 
-/* Appends the row's line with its newline. SW_EFORMAT when the event has no such form (err names the field), SW_ENOMEM; `out`
- * is then as it was. */
+/* Appends the row's line with its newline. SW_EFORMAT when the event has no such form (err names the
+ * field), SW_ENOMEM; `out` is then as it was. */
 int sw_encoder_encode(sw_encoder *encoder, const sw_row *row, sw_buf *out, sw_error *err);
 
 #endif

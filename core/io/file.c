@@ -10,7 +10,7 @@
 #define ROOM_BEHIND 4096u        /* for the event that fills the buffer */
 #define PATH_BYTES 4096u         /* of a sink's path and its NUL */
 
-/* --- source ---------------------------------------------------------------------------------------------------- */
+/* --- source --------------------------------------------------------------------------------------- */
 
 typedef struct file_source {
     sw_source base;      /* what the engine sees; first */
@@ -82,12 +82,12 @@ static int check_files(const file_source *source, sw_error *err)
 
 int sw_file_source_open(const sw_options *options, const sw_source_context *context, sw_source **out, sw_error *err)
 {
-    static const sw_source_ops ops = {source_fill, source_close};
+    static const sw_source_ops ops = { source_fill, source_close };
     const sw_option *path = sw_options_find(options, "path");
     if (path == NULL || path->string == NULL) return sw_error_set(err, SW_EINVAL, "a file source needs a path");
     file_source *source = sw_calloc(1, sizeof(*source));
     if (source == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
-    source->base = (sw_source){.ops = &ops, .wait_fd = -1};
+    source->base = (sw_source){ .ops = &ops, .wait_fd = -1 };
     source->next = context->instance;
     source->step = context->count;
     int rc = sw_text_source_init(&source->text, options, context, err);
@@ -100,13 +100,16 @@ int sw_file_source_open(const sw_options *options, const sw_source_context *cont
     *out = &source->base;
     return SW_OK;
 
-free_paths:  sw_fs_glob_free(source->paths, source->path_count);
-deinit_text: sw_text_source_deinit(&source->text);
-free_source: sw_free(source);
+free_paths:
+    sw_fs_glob_free(source->paths, source->path_count);
+deinit_text:
+    sw_text_source_deinit(&source->text);
+free_source:
+    sw_free(source);
     return rc;
 }
 
-/* --- sink ------------------------------------------------------------------------------------------------------ */
+/* --- sink ----------------------------------------------------------------------------------------- */
 
 typedef struct file_sink {
     sw_sink base;        /* what the engine sees; first */
@@ -147,8 +150,9 @@ static int sink_close(sw_sink *base, sw_error *err)
 static int expand_path(const char *path, uint32_t instance, char *out, size_t size)
 {
     const char *mark = strstr(path, "{instance}");
-    int n = mark == NULL ? snprintf(out, size, "%s", path)
-                         : snprintf(out, size, "%.*s%u%s", (int)(mark - path), path, instance, mark + strlen("{instance}"));
+    int n = mark == NULL
+                ? snprintf(out, size, "%s", path)
+                : snprintf(out, size, "%.*s%u%s", (int)(mark - path), path, instance, mark + strlen("{instance}"));
     return n >= 0 && (size_t)n < size ? SW_OK : SW_ELIMIT;
 }
 
@@ -173,7 +177,7 @@ static int open_file(file_sink *sink, const sw_options *options, const char *pat
 
 int sw_file_sink_open(const sw_options *options, const sw_sink_context *context, sw_sink **out, sw_error *err)
 {
-    static const sw_sink_ops ops = {sink_write, sink_flush, sink_close};
+    static const sw_sink_ops ops = { sink_write, sink_flush, sink_close };
     const sw_option *option = sw_options_find(options, "path"), *format = sw_options_find(options, "format");
     char path[PATH_BYTES];
     if (option == NULL || option->string == NULL) return sw_error_set(err, SW_EINVAL, "a file sink needs a path");
@@ -193,8 +197,10 @@ int sw_file_sink_open(const sw_options *options, const sw_sink_context *context,
     *out = &sink->base;
     return SW_OK;
 
-free_encoder: sw_encoder_free(sink->encoder);
+free_encoder:
+    sw_encoder_free(sink->encoder);
     sw_buf_deinit(&sink->pending);
-free_sink: sw_free(sink);
+free_sink:
+    sw_free(sink);
     return rc;
 }

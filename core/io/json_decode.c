@@ -8,7 +8,8 @@
 
 #define EXACT_MAX 9007199254740992.0 /* 2^53: whole doubles up to here stand for themselves alone. */
 
-/* Bytes of msgpack that a text of one byte may need: "-0," becomes a double of nine bytes, and nothing else grows more. */
+/* Bytes of msgpack that a text of one byte may need: "-0," becomes a double of nine bytes, and nothing else
+ * grows more. */
 #define GROWTH_MAX 3u
 
 bool sw_json_is_whole(double value)
@@ -16,7 +17,8 @@ bool sw_json_is_whole(double value)
     return fabs(value) <= EXACT_MAX && value == trunc(value) && !(value == 0 && signbit(value));
 }
 
-/* An object ends with a brace, so a text that stops at something else was cut: whatever the walk expected there, that is why. */
+/* An object ends with a brace, so a text that stops at something else was cut: whatever the walk expected
+ * there, that is why. */
 int sw_json_fail(const sw_json_decoder *d, const char *reason)
 {
     bool is_last = d->token + 1 == d->end && *sw_json_here(d) != '}' && *sw_json_here(d) != ']';
@@ -30,8 +32,9 @@ static int check_time_field(const sw_schema *schema, const char *time_field, sw_
     if (index < 0) return sw_error_set(err, SW_EINVAL, "the schema lacks the time field \"%s\"", time_field);
     sw_type type = schema->fields[index].type;
     if (type == SW_TYPE_STRING || type == SW_TYPE_BOOL)
-        return sw_error_set(err, SW_EINVAL, "the time field \"%s\" has type %s in the schema: expected time, i64 or f64",
-                            time_field, sw_type_name(type));
+        return sw_error_set(err, SW_EINVAL,
+                            "the time field \"%s\" has type %s in the schema: expected time, i64 or f64", time_field,
+                            sw_type_name(type));
     return index;
 }
 
@@ -53,8 +56,10 @@ int sw_json_decoder_new(sw_json_decoder **out, const sw_schema *schema, const ch
     *out = d;
     return SW_OK;
 
-free_decoder: sw_free(d);
-fail:         return sw_error_set(err, SW_ENOMEM, "out of memory");
+free_decoder:
+    sw_free(d);
+fail:
+    return sw_error_set(err, SW_ENOMEM, "out of memory");
 }
 
 void sw_json_decoder_free(sw_json_decoder *decoder)
@@ -89,7 +94,8 @@ static int time_from_number(const sw_json_decoder *d, const sw_number *number, i
     } else if (number->kind == SW_NUMBER_F64 && (sw_json_is_whole(number->f) || number->f == 0)) {
         *time = (int64_t)number->f;
     } else {
-        return sw_error_set(d->err, SW_EFORMAT, "time field \"%s\" is not a whole number of milliseconds", d->time_field);
+        return sw_error_set(d->err, SW_EFORMAT, "time field \"%s\" is not a whole number of milliseconds",
+                            d->time_field);
     }
     return SW_OK;
 }

@@ -2,10 +2,10 @@
  *
  *     text --json_index.h--> tokens --walk--> record slots and strings, or msgpack
  *
- * A record takes only the fields of its schema; what it skips is checked for syntax too, except for the escapes inside
- * skipped strings, and for skipped numbers behind their first digit. Of keys that come twice the last wins; a field that is null is absent.
- * A map holds integers in their shortest form; a real number is a double unless it is whole and at most 2^53 in size, -0.0
- * excepted; null in an array is nil.
+ * A record takes only the fields of its schema; what it skips is checked for syntax too, except for the
+ * escapes inside skipped strings, and for skipped numbers behind their first digit. Of keys that come twice
+ * the last wins; a field that is null is absent. A map holds integers in their shortest form; a real number
+ * is a double unless it is whole and at most 2^53 in size, -0.0 excepted; null in an array is nil.
  *
  * Ownership  sw_json_decoder_free frees it; rows are written to the caller's batch.
  * Threads    one at a time.
@@ -23,14 +23,15 @@
 
 typedef struct sw_json_decoder sw_json_decoder;
 
-/* schema: of the records to make, or NULL for maps. time_field: the top-level field that gives the event time, or NULL; it
- * must outlive the decoder. SW_EINVAL when the schema lacks it or it has no type for a time; SW_ENOMEM. */
+/* schema: of the records to make, or NULL for maps. time_field: the top-level field that gives the event
+ * time, or NULL; it must outlive the decoder. SW_EINVAL when the schema lacks it or it has no type for a
+ * time; SW_ENOMEM. */
 int sw_json_decoder_new(sw_json_decoder **out, const sw_schema *schema, const char *time_field, sw_error *err);
 void sw_json_decoder_free(sw_json_decoder *decoder);
 
-/* Appends a row with the event in text, behind which SW_JSON_PADDING bytes can be read, the first of them white space or NUL.
- * Sets the row's time when there is a time field, else to 0. SW_EFORMAT (with the reason; nothing is appended) when the text is no
- * such object; SW_ENOMEM. */
+/* Appends a row with the event in text, behind which SW_JSON_PADDING bytes can be read, the first of them
+ * white space or NUL. Sets the row's time when there is a time field, else to 0. SW_EFORMAT (with the
+ * reason; nothing is appended) when the text is no such object; SW_ENOMEM. */
 int sw_json_decode(sw_json_decoder *decoder, const uint8_t *text, size_t len, sw_batch *out, sw_error *err);
 
 #endif

@@ -8,7 +8,8 @@
 #include "io/json_write.h"
 #include "io/mp_read.h"
 
-#define INSERTION_MAX 32 /* Maps up to this size are sorted by insertion, which is quick when they come nearly sorted. */
+#define INSERTION_MAX                                                                                                  \
+    32 /* Maps up to this size are sorted by insertion, which is quick when they come nearly sorted. */
 
 /* A member of a map being written. */
 typedef struct member {
@@ -53,7 +54,7 @@ static int put_i64(sw_buf *out, int64_t value, sw_error *err)
     return SW_OK;
 }
 
-/* --- records ---------------------------------------------------------------------------------------------------------- */
+/* --- records -------------------------------------------------------------------------------------- */
 
 static int put_slot(sw_buf *out, const sw_row *row, sw_type type, const sw_slot *slot, sw_error *err)
 {
@@ -91,7 +92,7 @@ static int encode_record(const sw_row *row, sw_buf *out, sw_error *err)
     return separator == '{' ? put(out, "{}", 2, err) : put(out, "}", 1, err);
 }
 
-/* --- maps ------------------------------------------------------------------------------------------------------------- */
+/* --- maps ----------------------------------------------------------------------------------------- */
 
 static int put_value(sw_json_encoder *e, const uint8_t **p, const uint8_t *end, int depth, sw_buf *out, sw_error *err);
 
@@ -164,7 +165,8 @@ static inline int read_key(sw_json_encoder *e, const sw_mp_value *key, member *m
     return SW_OK;
 }
 
-/* Puts the map's members on the stack, except those that are nil, and *p behind the map. Returns how many, or a negative code. */
+/* Puts the map's members on the stack, except those that are nil, and *p behind the map. Returns how many,
+ * or a negative code. */
 static int64_t collect(sw_json_encoder *e, const uint8_t **p, const uint8_t *end, uint32_t count, sw_error *err)
 {
     int64_t kept = 0;

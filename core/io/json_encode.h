@@ -2,9 +2,9 @@
  *
  *     record slots, or msgpack --> {"auction":7,"price":1.5}
  *
- * A record's fields come in schema order, absent ones are left out. A map's members come sorted by the bytes of their keys, at every
- * level, so that equal events are equal text; nil members are left out, nil elements are null, number keys are written as
- * strings of their digits.
+ * A record's fields come in schema order, absent ones are left out. A map's members come sorted by the
+ * bytes of their keys, at every level, so that equal events are equal text; nil members are left out, nil
+ * elements are null, number keys are written as strings of their digits.
  *
  * Ownership  The caller's sw_json_encoder holds the scratch memory; deinit frees it.
  * Threads    one at a time.
@@ -24,8 +24,8 @@ typedef struct sw_json_encoder {
 void sw_json_encoder_init(sw_json_encoder *encoder);
 void sw_json_encoder_deinit(sw_json_encoder *encoder);
 
-/* Appends the row's object. SW_EFORMAT when a value has no JSON form (NaN, infinities, text that is not UTF-8, msgpack
- * extensions, damaged msgpack; err names the field), SW_ENOMEM; `out` is then as it was. */
+/* Appends the row's object. SW_EFORMAT when a value has no JSON form (NaN, infinities, text that is not
+ * UTF-8, msgpack extensions, damaged msgpack; err names the field), SW_ENOMEM; `out` is then as it was. */
 int sw_json_encode(sw_json_encoder *encoder, const sw_row *row, sw_buf *out, sw_error *err);
 
 #endif

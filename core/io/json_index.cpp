@@ -51,8 +51,8 @@ extern "C" void sw_json_index_free(sw_json_index *index)
     delete index;
 }
 
-extern "C" const char *sw_json_index_scan(sw_json_index *index, const uint8_t *text, size_t len, const uint32_t **tokens,
-                                          uint32_t *count, bool *is_memory)
+extern "C" const char *sw_json_index_scan(sw_json_index *index, const uint8_t *text, size_t len,
+                                          const uint32_t **tokens, uint32_t *count, bool *is_memory)
 {
     *is_memory = false;
     if (ensure_capacity(index, len) != simdjson::SUCCESS) {

@@ -2,12 +2,13 @@
  *
  *     {"a": [1, "x"]}  --scan-->  offsets of  {  "  :  [  1  ,  "  ]  }
  *
- * A token is one of {}[]:, or the first byte of a string, number or word. The scan has checked that the text is UTF-8, that every
- * string is closed, and that no string holds a bare control character. Between the closing quote of a string and the next token
- * there is nothing but white space. What numbers and words look like, and which token may follow which, is the caller's to check.
+ * A token is one of {}[]:, or the first byte of a string, number or word. The scan has checked that the
+ * text is UTF-8, that every string is closed, and that no string holds a bare control character. Between
+ * the closing quote of a string and the next token there is nothing but white space. What numbers and words
+ * look like, and which token may follow which, is the caller's to check.
  *
- * Why not simdjson's on-demand parser: it does not check what it skips, so a line would be malformed with one schema and well with
- * another; and the walk over the offsets is where predicted keys save their time.
+ * Why not simdjson's on-demand parser: it does not check what it skips, so a line would be malformed with
+ * one schema and well with another; and the walk over the offsets is where predicted keys save their time.
  *
  * Ownership  sw_json_index_free frees it; the tokens are valid until the next scan.
  * Threads    one at a time.
@@ -31,8 +32,8 @@ typedef struct sw_json_index sw_json_index;
 sw_json_index *sw_json_index_new(void);
 void sw_json_index_free(sw_json_index *index);
 
-/* Finds the tokens of text, behind which SW_JSON_PADDING bytes can be read. tokens[count] is len. Returns NULL, or what is
- * wrong with the text; *is_memory tells whether it is memory that was out. */
+/* Finds the tokens of text, behind which SW_JSON_PADDING bytes can be read. tokens[count] is len. Returns
+ * NULL, or what is wrong with the text; *is_memory tells whether it is memory that was out. */
 const char *sw_json_index_scan(sw_json_index *index, const uint8_t *text, size_t len, const uint32_t **tokens,
                                uint32_t *count, bool *is_memory);
 

@@ -22,8 +22,8 @@ static void describe(const sw_json_keys *keys, sw_json_key *key, const uint8_t *
     key->bytes = bytes;
     key->len = (uint32_t)len;
     key->field = keys->schema != NULL ? sw_schema_find(keys->schema, (const char *)bytes, len) : -1;
-    key->is_time = keys->time_field != NULL && strlen(keys->time_field) == len &&
-                   memcmp(keys->time_field, bytes, len) == 0;
+    key->is_time =
+        keys->time_field != NULL && strlen(keys->time_field) == len && memcmp(keys->time_field, bytes, len) == 0;
 }
 
 /* Only of a key without these can it be told by its bytes in the text, which end at the first bare quote. */

@@ -1,9 +1,9 @@
 /* json_map.c -- JSON objects as msgpack maps.
  *
- * A map's header stands before its members but their number is known behind them: a byte is left for it, and the few objects
- * with more than 15 members are moved up. Of members with the same key the last one stays; since every member of this map lies
- * on a stack, with an id that says cheaply whether its key was met before, the search for them is only made where
- * there may be some. */
+ * A map's header stands before its members but their number is known behind them: a byte is left for it,
+ * and the few objects with more than 15 members are moved up. Of members with the same key the last one
+ * stays; since every member of this map lies on a stack, with an id that says cheaply whether its key was
+ * met before, the search for them is only made where there may be some. */
 #include <stdlib.h>
 
 #include "io/json_walk.h"
@@ -11,11 +11,11 @@
 
 /* An object on its way to a map. */
 typedef struct object {
-    uint8_t *header;       /* the byte left for the map's header */
-    size_t first;          /* index of its first member on the stack */
-    uint64_t seen;         /* ids below 64 that were met */
-    uint32_t uncertain;    /* members with other ids: equal keys are found by comparing */
-    bool needs_tidy;       /* a key came twice, or might have, or a null came that may undo an earlier member */
+    uint8_t *header;    /* the byte left for the map's header */
+    size_t first;       /* index of its first member on the stack */
+    uint64_t seen;      /* ids below 64 that were met */
+    uint32_t uncertain; /* members with other ids: equal keys are found by comparing */
+    bool needs_tidy;    /* a key came twice, or might have, or a null came that may undo an earlier member */
 } object;
 
 static uint8_t *write_value(sw_json_decoder *d, uint8_t *p, int depth);
@@ -55,7 +55,7 @@ static inline void note_id(object *o, uint32_t id)
     o->seen |= UINT64_C(1) << id;
 }
 
-/* --- members that go ------------------------------------------------------------------------------------------------- */
+/* --- members that go ------------------------------------------------------------------------------ */
 
 /* Length of the str at p with its header. */
 static size_t str_size(const uint8_t *p)
@@ -122,7 +122,7 @@ static uint8_t *close_gaps(sw_json_decoder *d, size_t first, uint8_t *end, uint3
     return to;
 }
 
-/* --- the walk --------------------------------------------------------------------------------------------------------- */
+/* --- the walk ------------------------------------------------------------------------------------- */
 
 static uint8_t *write_string(sw_json_decoder *d, uint8_t *p, const uint8_t *quote)
 {
@@ -235,7 +235,8 @@ static uint8_t *write_object(sw_json_decoder *d, uint8_t *p, int depth)
     return more < 0 ? NULL : end_object(d, p, &o);
 }
 
-/* Writes the value at the next token, which stands in an object or array at this depth, at p. Returns the end of it, or NULL. */
+/* Writes the value at the next token, which stands in an object or array at this depth, at p. Returns the
+ * end of it, or NULL. */
 static uint8_t *write_value(sw_json_decoder *d, uint8_t *p, int depth)
 {
     const uint8_t *value = sw_json_here(d);

@@ -108,9 +108,7 @@ static int read_i64(const sw_json_decoder *d, const sw_field *field, const uint8
     if (read_quick_i64(value, &slot->i)) return SW_OK;
     if (sw_json_number(value, &number) != NULL) return wrong_type(d, field);
     switch (number.kind) {
-    case SW_NUMBER_I64:
-        slot->i = number.i;
-        return SW_OK;
+    case SW_NUMBER_I64: slot->i = number.i; return SW_OK;
     case SW_NUMBER_F64:
         if (!sw_json_is_whole(number.f) && number.f != 0) return wrong_field(d, field, "not a whole number up to 2^53");
         slot->i = (int64_t)number.f;
@@ -139,7 +137,8 @@ static int read_bool(const sw_json_decoder *d, const sw_field *field, const uint
     return SW_OK;
 }
 
-static int read_string(const sw_json_decoder *d, const sw_field *field, const uint8_t *value, sw_slot *slot, uint8_t **end)
+static int read_string(const sw_json_decoder *d, const sw_field *field, const uint8_t *value, sw_slot *slot,
+                       uint8_t **end)
 {
     if (*value != '"') return wrong_type(d, field);
     const uint8_t *last = sw_json_string_end(d->text + d->token[1]);
@@ -178,7 +177,8 @@ static inline int read_field(sw_json_decoder *d, sw_row *row, uint32_t at, uint8
     return SW_OK;
 }
 
-/* A string of a key that comes twice leaves its bytes behind unused: the text was that long, so there is room. */
+/* A string of a key that comes twice leaves its bytes behind unused: the text was that long, so there is
+ * room. */
 int64_t sw_json_decode_record(sw_json_decoder *d, sw_row *row)
 {
     uint8_t *body = sw_row_body(row);

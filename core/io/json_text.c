@@ -34,7 +34,13 @@ static inline bool is_digit(uint8_t c)
 bool sw_json_ends_scalar(uint8_t byte)
 {
     switch (byte) {
-    case ',': case '}': case ']': case ' ': case '\t': case '\r': case '\n': return true;
+    case ',':
+    case '}':
+    case ']':
+    case ' ':
+    case '\t':
+    case '\r':
+    case '\n': return true;
     default: return false;
     }
 }
@@ -143,7 +149,7 @@ const char *sw_json_number(const uint8_t *p, sw_number *out)
     return read_real(text, p, &d, out);
 }
 
-/* --- strings -------------------------------------------------------------------------------------------------------- */
+/* --- strings -------------------------------------------------------------------------------------- */
 
 static int hex_value(uint8_t c)
 {
@@ -207,7 +213,9 @@ static uint8_t *unescape_unicode(uint8_t *dst, const uint8_t **src, const uint8_
 static int simple_escape(uint8_t c)
 {
     switch (c) {
-    case '"': case '\\': case '/': return c;
+    case '"':
+    case '\\':
+    case '/': return c;
     case 'b': return '\b';
     case 'f': return '\f';
     case 'n': return '\n';
@@ -238,8 +246,8 @@ static uint8_t *unescape(uint8_t *dst, const uint8_t *src, const uint8_t *end)
     return dst;
 }
 
-/* Copies whole blocks, beyond the end too (padding and slack allow it), until one holds a backslash. One that lies behind the
- * end only sends the last block round the slow way. */
+/* Copies whole blocks, beyond the end too (padding and slack allow it), until one holds a backslash. One
+ * that lies behind the end only sends the last block round the slow way. */
 int64_t sw_json_string(uint8_t *dst, const uint8_t *src, size_t len)
 {
     const bytes16 backslash = { '\\', '\\', '\\', '\\', '\\', '\\', '\\', '\\',

@@ -1,6 +1,7 @@
 /* json_text.h -- the scalars of a JSON text: numbers, strings and words at a token that json_index.h found.
  *
- * All take the place of a token's first byte in a text that has passed the scan and has SW_JSON_PADDING readable bytes behind it.
+ * All take the place of a token's first byte in a text that has passed the scan and has SW_JSON_PADDING
+ * readable bytes behind it.
  *
  * Ownership  nothing is kept.
  * Threads    any. */
@@ -30,8 +31,8 @@ typedef struct sw_number {
 /* Reads the number at p. Returns NULL, or what is wrong with it. */
 const char *sw_json_number(const uint8_t *p, sw_number *out);
 
-/* Copies a string's len bytes at src to dst, with its escapes resolved: the number of bytes written (never more than len),
- * or -1 for an escape that is none or half of a surrogate pair. */
+/* Copies a string's len bytes at src to dst, with its escapes resolved: the number of bytes written (never
+ * more than len), or -1 for an escape that is none or half of a surrogate pair. */
 int64_t sw_json_string(uint8_t *dst, const uint8_t *src, size_t len);
 
 /* May this byte stand behind a number or word that is a member or element? */
@@ -50,8 +51,8 @@ static inline bool sw_json_is_false(const uint8_t *p)
     return p[0] == 'f' && p[1] == 'a' && p[2] == 'l' && p[3] == 's' && p[4] == 'e' && sw_json_ends_scalar(p[5]);
 }
 
-/* The closing quote of the string before `next`, which is the next token or the end of the text: the scan guarantees that
- * there is only white space between. */
+/* The closing quote of the string before `next`, which is the next token or the end of the text: the scan
+ * guarantees that there is only white space between. */
 static inline const uint8_t *sw_json_string_end(const uint8_t *next)
 {
     const uint8_t *p = next - 1;

@@ -10,19 +10,19 @@
 
 /* A member of the map being built, or of one of those around it. */
 typedef struct sw_json_member {
-    uint32_t off;  /* where it begins, from the start of the row */
-    uint32_t id;   /* of its key */
-    bool is_null;  /* its value is null: absent, unless a later one has the key */
-    bool is_dead;  /* a later one has the key */
+    uint32_t off; /* where it begins, from the start of the row */
+    uint32_t id;  /* of its key */
+    bool is_null; /* its value is null: absent, unless a later one has the key */
+    bool is_dead; /* a later one has the key */
 } sw_json_member;
 
 struct sw_json_decoder {
-    const uint8_t *text;   /* being decoded */
-    const uint32_t *token; /* the next token's place in text; behind the last: the length */
-    const uint32_t *end;   /* behind the last token */
-    sw_error *err;         /* where to put the reason */
-    uint8_t *row;          /* start of the row being written */
-    sw_json_keys keys;     /* seen so far */
+    const uint8_t *text;        /* being decoded */
+    const uint32_t *token;      /* the next token's place in text; behind the last: the length */
+    const uint32_t *end;        /* behind the last token */
+    sw_error *err;              /* where to put the reason */
+    uint8_t *row;               /* start of the row being written */
+    sw_json_keys keys;          /* seen so far */
     const sw_schema *schema;    /* of the records to make; NULL: maps */
     const char *time_field;     /* NUL-terminated, or NULL; the caller's */
     const uint32_t *time_token; /* maps: value of the time field, or NULL while it was not met */
@@ -32,12 +32,16 @@ struct sw_json_decoder {
     sw_json_index *index;       /* owned */
 };
 
-static inline const uint8_t *sw_json_here(const sw_json_decoder *d) { return d->text + *d->token; }
+static inline const uint8_t *sw_json_here(const sw_json_decoder *d)
+{
+    return d->text + *d->token;
+}
 
 /* Fails at the next token. */
 int sw_json_fail(const sw_json_decoder *d, const char *reason) __attribute__((cold));
 
-/* The key at the next token and the colon behind it; the walk is then at the value. NULL when there is none. */
+/* The key at the next token and the colon behind it; the walk is then at the value. NULL when there is
+ * none. */
 static inline const sw_json_key *sw_json_take_key(sw_json_decoder *d)
 {
     const uint8_t *quote = sw_json_here(d);

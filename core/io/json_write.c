@@ -7,17 +7,18 @@
 #include "base/num.h"
 #include "io/json_index.h"
 
-#define PIECE 4096u      /* Bytes of text for which room is made at once. */
+#define PIECE 4096u                  /* Bytes of text for which room is made at once. */
 #define EXACT_MAX 9007199254740992.0 /* 2^53: beyond it an integer and a double are different things. */
-#define ESCAPED_MAX 6u   /* \u0001 */
+#define ESCAPED_MAX 6u               /* \u0001 */
 
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
 typedef uint64_t words2 __attribute__((vector_size(16)));
 
 #define EVERY_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
 
-/* Bytes with their high bit set are not ASCII; the others are set where a byte has to be escaped. The trick for bytes below a
- * limit can also mark bytes behind the first that it marks rightly: it is exact about whether there is one. */
+/* Bytes with their high bit set are not ASCII; the others are set where a byte has to be escaped. The trick
+ * for bytes below a limit can also mark bytes behind the first that it marks rightly: it is exact about
+ * whether there is one. */
 static inline uint64_t marks8(uint64_t word)
 {
     uint64_t quote = word ^ EVERY_BYTE('"');
@@ -33,8 +34,9 @@ static inline uint64_t marks16(const uint8_t *p)
     const bytes16 backslash = { '\\', '\\', '\\', '\\', '\\', '\\', '\\', '\\',
                                 '\\', '\\', '\\', '\\', '\\', '\\', '\\', '\\' };
     const bytes16 space = { ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ' };
-    const bytes16 top = { 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
-                          0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80 };
+    const bytes16 top = {
+        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80
+    };
     bytes16 block;
     memcpy(&block, p, sizeof(block));
     words2 found = (words2)((block == quote) | (block == backslash) | (block < space) | (block >= top));
@@ -43,8 +45,8 @@ static inline uint64_t marks16(const uint8_t *p)
 
 #define COPY_SLACK 8u /* Bytes that copy_plain may overwrite behind the text. */
 
-/* Copies text of nothing but ASCII that needs no escape; false when it is something else. The last block overlaps the one
- * before it, so that no byte beyond the text is read. */
+/* Copies text of nothing but ASCII that needs no escape; false when it is something else. The last block
+ * overlaps the one before it, so that no byte beyond the text is read. */
 static bool copy_plain(uint8_t *to, const uint8_t *text, size_t len)
 {
     uint64_t found = 0;
@@ -155,7 +157,8 @@ int sw_json_write_key(sw_buf *out, char before, const char *key, size_t len, sw_
     return rc;
 }
 
-/* Large whole doubles may come as digits alone, which would be read back as an integer, or as one beyond 64 bits. */
+/* Large whole doubles may come as digits alone, which would be read back as an integer, or as one beyond 64
+ * bits. */
 static size_t mark_real(char *text, size_t len)
 {
     if (memchr(text, 'e', len) != NULL || memchr(text, '.', len) != NULL) return len;
@@ -165,7 +168,8 @@ static size_t mark_real(char *text, size_t len)
 
 int sw_json_write_double(sw_buf *out, double value, sw_error *err)
 {
-    if (!isfinite(value)) return sw_error_set(err, SW_EFORMAT, "%s has no JSON form", isnan(value) ? "NaN" : "infinity");
+    if (!isfinite(value))
+        return sw_error_set(err, SW_EFORMAT, "%s has no JSON form", isnan(value) ? "NaN" : "infinity");
     if (sw_buf_reserve(out, SW_NUM_TEXT_SIZE + 2) != SW_OK) return out_of_memory(err);
     char *text = (char *)out->data + out->size;
     size_t len = sw_num_format_double(text, value);

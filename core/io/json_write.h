@@ -9,8 +9,8 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-/* The bytes of a text shorter than 8, the first in the lowest byte of the word, and zeros. Reads nothing behind the text, and no
- * byte by itself: a word put together of single bytes stalls whoever loads it. */
+/* The bytes of a text shorter than 8, the first in the lowest byte of the word, and zeros. Reads nothing
+ * behind the text, and no byte by itself: a word put together of single bytes stalls whoever loads it. */
 static inline uint64_t sw_load_short(const void *text, size_t len)
 {
     const uint8_t *bytes = text;
@@ -24,13 +24,15 @@ static inline uint64_t sw_load_short(const void *text, size_t len)
     return bytes[0] | (uint64_t)bytes[len / 2] << (8 * (len / 2)) | (uint64_t)bytes[len - 1] << (8 * (len - 1));
 }
 
-/* Appends the text in quotes, escaped where JSON requires it. SW_EFORMAT for text that is not UTF-8; SW_ENOMEM. */
+/* Appends the text in quotes, escaped where JSON requires it. SW_EFORMAT for text that is not UTF-8;
+ * SW_ENOMEM. */
 int sw_json_write_string(sw_buf *out, const char *text, size_t len, sw_error *err);
 
 /* Appends a member's key: `before` ('{' or ','), the key as above, and a colon. */
 int sw_json_write_key(sw_buf *out, char before, const char *key, size_t len, sw_error *err);
 
-/* Appends a double in the shortest form that reads back the same. SW_EFORMAT for NaN and infinities; SW_ENOMEM. */
+/* Appends a double in the shortest form that reads back the same. SW_EFORMAT for NaN and infinities;
+ * SW_ENOMEM. */
 int sw_json_write_double(sw_buf *out, double value, sw_error *err);
 
 #endif

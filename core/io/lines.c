@@ -88,7 +88,8 @@ static int grow(sw_lines *lines)
     return SW_OK;
 }
 
-/* The part of a line that is there moves to the front; the buffer grows when that part fills more than half of it. */
+/* The part of a line that is there moves to the front; the buffer grows when that part fills more than half
+ * of it. */
 uint8_t *sw_lines_room(sw_lines *lines, size_t *room)
 {
     size_t part = lines->end - lines->begin;

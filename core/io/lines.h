@@ -2,10 +2,12 @@
  *
  *     bytes --room/added--> [ used | lines ready | part of a line | room | padding ] --next--> line
  *
- * A line ends with LF or CR LF, or at the end of the input. A line of more than max_line bytes is reported once, by its first bytes,
- * and the rest of it is thrown away up to the next line end. Lines keep SW_JSON_PADDING readable bytes behind them.
+ * A line ends with LF or CR LF, or at the end of the input. A line of more than max_line bytes is reported
+ * once, by its first bytes, and the rest of it is thrown away up to the next line end. Lines keep
+ * SW_JSON_PADDING readable bytes behind them.
  *
- * Ownership  sw_lines_deinit frees the buffer; a line lies in it, valid until the next call that adds bytes.
+ * Ownership  sw_lines_deinit frees the buffer; a line lies in it, valid until the next call that adds
+ * bytes.
  * Threads    one at a time.
  * Limits     memory is at most twice max_line, and one chunk. */
 #ifndef SW_IO_LINES_H
@@ -20,16 +22,16 @@
 #define SW_LINES_CHUNK (256u << 10) /* Bytes read at once. */
 
 typedef struct sw_lines {
-    uint8_t *data;     /* owned; cap bytes and the padding */
-    size_t cap;        /* bytes, without the padding */
-    size_t begin;      /* start of the first line not handed out */
-    size_t scanned;    /* no line end before here */
-    size_t end;        /* end of the bytes */
-    size_t chunk;      /* bytes read at once */
-    size_t max_line;   /* longer lines are too long */
-    uint64_t number;   /* of the line handed out last */
-    bool is_skipping;  /* inside a line that was too long */
-    bool is_finished;  /* no more bytes come */
+    uint8_t *data;    /* owned; cap bytes and the padding */
+    size_t cap;       /* bytes, without the padding */
+    size_t begin;     /* start of the first line not handed out */
+    size_t scanned;   /* no line end before here */
+    size_t end;       /* end of the bytes */
+    size_t chunk;     /* bytes read at once */
+    size_t max_line;  /* longer lines are too long */
+    uint64_t number;  /* of the line handed out last */
+    bool is_skipping; /* inside a line that was too long */
+    bool is_finished; /* no more bytes come */
 } sw_lines;
 
 typedef struct sw_line {
@@ -47,7 +49,8 @@ void sw_lines_deinit(sw_lines *lines);
 /* Begins another input: forgets the bytes, keeps the memory, counts from 1. */
 void sw_lines_restart(sw_lines *lines);
 
-/* The next line: true; false when there is none before more bytes are added, or none at all after sw_lines_finish. */
+/* The next line: true; false when there is none before more bytes are added, or none at all after
+ * sw_lines_finish. */
 bool sw_lines_next(sw_lines *lines, sw_line *out);
 
 /* Where to put up to *room more bytes; NULL when memory is out. Then say how many there were. */

@@ -19,7 +19,8 @@ static const uint8_t *take_bytes(const uint8_t *p, const uint8_t *end, uint64_t 
     return p + len;
 }
 
-static const uint8_t *take_count(const uint8_t *p, const uint8_t *end, uint64_t count, sw_mp_kind kind, sw_mp_value *out)
+static const uint8_t *take_count(const uint8_t *p, const uint8_t *end, uint64_t count, sw_mp_kind kind,
+                                 sw_mp_value *out)
 {
     if (count > (uint64_t)(end - p)) return NULL; /* Every element takes a byte at least. */
     out->kind = kind;
@@ -63,14 +64,22 @@ static const uint8_t *read_typed(uint8_t type, const uint8_t *p, const uint8_t *
     p += size;
     switch (type) {
     case 0xc0: out->kind = SW_MP_KIND_NIL; return p;
-    case 0xc2: case 0xc3:
+    case 0xc2:
+    case 0xc3:
         out->kind = SW_MP_KIND_BOOL;
         out->as.i = type == 0xc3;
         return p;
-    case 0xc4: case 0xc5: case 0xc6: return take_bytes(p, end, v, SW_MP_KIND_STR, out);
-    case 0xc7: case 0xc8: case 0xc9: return take_bytes(p, end, v + 1, SW_MP_KIND_EXT, out);
-    case 0xca: case 0xcb: return take_float(p, v, size, out);
-    case 0xcc: case 0xcd: case 0xce: return take_i64(p, (int64_t)v, out);
+    case 0xc4:
+    case 0xc5:
+    case 0xc6: return take_bytes(p, end, v, SW_MP_KIND_STR, out);
+    case 0xc7:
+    case 0xc8:
+    case 0xc9: return take_bytes(p, end, v + 1, SW_MP_KIND_EXT, out);
+    case 0xca:
+    case 0xcb: return take_float(p, v, size, out);
+    case 0xcc:
+    case 0xcd:
+    case 0xce: return take_i64(p, (int64_t)v, out);
     case 0xcf:
         if (v <= INT64_MAX) return take_i64(p, (int64_t)v, out);
         out->kind = SW_MP_KIND_U64;
@@ -80,11 +89,18 @@ static const uint8_t *read_typed(uint8_t type, const uint8_t *p, const uint8_t *
     case 0xd1: return take_i64(p, (int16_t)v, out);
     case 0xd2: return take_i64(p, (int32_t)v, out);
     case 0xd3: return take_i64(p, (int64_t)v, out);
-    case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8:
-        return take_bytes(p, end, (UINT64_C(1) << (type - 0xd4)) + 1, SW_MP_KIND_EXT, out);
-    case 0xd9: case 0xda: case 0xdb: return take_bytes(p, end, v, SW_MP_KIND_STR, out);
-    case 0xdc: case 0xdd: return take_count(p, end, v, SW_MP_KIND_ARRAY, out);
-    case 0xde: case 0xdf: return take_count(p, end, v, SW_MP_KIND_MAP, out);
+    case 0xd4:
+    case 0xd5:
+    case 0xd6:
+    case 0xd7:
+    case 0xd8: return take_bytes(p, end, (UINT64_C(1) << (type - 0xd4)) + 1, SW_MP_KIND_EXT, out);
+    case 0xd9:
+    case 0xda:
+    case 0xdb: return take_bytes(p, end, v, SW_MP_KIND_STR, out);
+    case 0xdc:
+    case 0xdd: return take_count(p, end, v, SW_MP_KIND_ARRAY, out);
+    case 0xde:
+    case 0xdf: return take_count(p, end, v, SW_MP_KIND_MAP, out);
     default: return NULL; /* 0xc1 is never used. */
     }
 }

@@ -34,8 +34,8 @@ typedef struct sw_mp_value {
 /* As sw_mp_read, for what is neither a small number nor a short string. */
 const uint8_t *sw_mp_read_long(const uint8_t *p, const uint8_t *end, sw_mp_value *out);
 
-/* Reads the scalar or header at p; what an array or map holds follows behind it. Returns the end of it, or NULL when it is no
- * msgpack or goes beyond `end`. */
+/* Reads the scalar or header at p; what an array or map holds follows behind it. Returns the end of it, or
+ * NULL when it is no msgpack or goes beyond `end`. */
 static inline const uint8_t *sw_mp_read(const uint8_t *p, const uint8_t *end, sw_mp_value *out)
 {
     if (p < end && *p < 0x80) {

@@ -9,12 +9,12 @@ typedef int (*open_sink)(const sw_options *, const sw_sink_context *, sw_sink **
 static const struct {
     const char *type;
     open_source open;
-} sources[] = {{"file", sw_file_source_open}, {"stdin", sw_stdin_source_open}};
+} sources[] = { { "file", sw_file_source_open }, { "stdin", sw_stdin_source_open } };
 
 static const struct {
     const char *type;
     open_sink open;
-} sinks[] = {{"file", sw_file_sink_open}, {"stdout", sw_stdout_sink_open}, {"null", sw_null_sink_open}};
+} sinks[] = { { "file", sw_file_sink_open }, { "stdout", sw_stdout_sink_open }, { "null", sw_null_sink_open } };
 
 int sw_io_open_source(const char *type, const sw_options *options, const sw_source_context *context, sw_source **out,
                       sw_error *err)

@@ -7,7 +7,8 @@
 
 #include "run/connector.h"
 
-/* Opens a source: "file", "stdin". SW_EINVAL for an unknown type or option value; what the connector's open says. */
+/* Opens a source: "file", "stdin". SW_EINVAL for an unknown type or option value; what the connector's open
+ * says. */
 int sw_io_open_source(const char *type, const sw_options *options, const sw_source_context *context, sw_source **out,
                       sw_error *err);
 

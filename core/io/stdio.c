@@ -10,7 +10,7 @@
 
 #define WRITE_BYTES (64u << 10) /* collected before they are written */
 
-/* --- standard input --------------------------------------------------------------------------------------------- */
+/* --- standard input ------------------------------------------------------------------------------- */
 
 typedef struct stdin_source {
     sw_source base;      /* what the engine sees; first */
@@ -29,7 +29,7 @@ static void source_close(sw_source *base)
 
 static bool is_readable(int fd)
 {
-    struct pollfd pfd = {.fd = fd, .events = POLLIN};
+    struct pollfd pfd = { .fd = fd, .events = POLLIN };
     return poll(&pfd, 1, 0) != 0; /* An error too is for read to find. */
 }
 
@@ -64,10 +64,10 @@ static int source_fill(sw_source *base, sw_batch *out, uint32_t max_rows, sw_err
 
 int sw_stdin_source_open(const sw_options *options, const sw_source_context *context, sw_source **out, sw_error *err)
 {
-    static const sw_source_ops ops = {source_fill, source_close};
+    static const sw_source_ops ops = { source_fill, source_close };
     stdin_source *source = sw_calloc(1, sizeof(*source));
     if (source == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
-    source->base = (sw_source){.ops = &ops, .wait_fd = STDIN_FILENO, .unbounded = true};
+    source->base = (sw_source){ .ops = &ops, .wait_fd = STDIN_FILENO, .unbounded = true };
     source->is_finished = context->instance > 0;
     int rc = sw_text_source_init(&source->text, options, context, err);
     if (rc == SW_OK && (source->file = sw_file_from_fd(STDIN_FILENO, "standard input")) == NULL) {
@@ -82,7 +82,7 @@ int sw_stdin_source_open(const sw_options *options, const sw_source_context *con
     return SW_OK;
 }
 
-/* --- standard output --------------------------------------------------------------------------------------------- */
+/* --- standard output ------------------------------------------------------------------------------ */
 
 static pthread_mutex_t stdout_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -126,7 +126,7 @@ static int sink_close(sw_sink *base, sw_error *err)
 
 int sw_stdout_sink_open(const sw_options *options, const sw_sink_context *context, sw_sink **out, sw_error *err)
 {
-    static const sw_sink_ops ops = {sink_write, sink_flush, sink_close};
+    static const sw_sink_ops ops = { sink_write, sink_flush, sink_close };
     const sw_option *format = sw_options_find(options, "format");
     (void)context;
     stdout_sink *sink = sw_calloc(1, sizeof(*sink));
@@ -146,7 +146,7 @@ int sw_stdout_sink_open(const sw_options *options, const sw_sink_context *contex
     return SW_OK;
 }
 
-/* --- nothing ----------------------------------------------------------------------------------------------------- */
+/* --- nothing -------------------------------------------------------------------------------------- */
 
 static int null_write(sw_sink *sink, const sw_row *row, sw_error *err)
 {
@@ -165,8 +165,8 @@ static int null_end(sw_sink *sink, sw_error *err)
 
 int sw_null_sink_open(const sw_options *options, const sw_sink_context *context, sw_sink **out, sw_error *err)
 {
-    static const sw_sink_ops ops = {null_write, null_end, null_end};
-    static sw_sink sink = {&ops};
+    static const sw_sink_ops ops = { null_write, null_end, null_end };
+    static sw_sink sink = { &ops };
     (void)options;
     (void)context;
     (void)err;

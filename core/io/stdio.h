@@ -1,8 +1,9 @@
 /* stdio.h -- standard input as source, standard output and nothing as sinks.
  *
- * Standard input is read only when poll says that there is something, and its flags are not touched: the terminal's belong to the shell.
- * It has one instance that reads; others have ended. Several standard output sinks (print) share the descriptor: each writes whole lines
- * at once behind one lock, so lines never mix.
+ * Standard input is read only when poll says that there is something, and its flags are not touched: the
+ * terminal's belong to the shell. It has one instance that reads; others have ended. Several standard
+ * output sinks (print) share the descriptor: each writes whole lines at once behind one lock, so lines
+ * never mix.
  *
  * Ownership, threads, limits: run/connector.h. */
 #ifndef SW_IO_STDIO_H

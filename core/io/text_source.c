@@ -10,7 +10,8 @@ static size_t number_option(const sw_options *options, const char *name, size_t 
     return option != NULL && option->number >= 1 ? (size_t)option->number : otherwise;
 }
 
-int sw_text_source_init(sw_text_source *text, const sw_options *options, const sw_source_context *context, sw_error *err)
+int sw_text_source_init(sw_text_source *text, const sw_options *options, const sw_source_context *context,
+                        sw_error *err)
 {
     const sw_option *format = sw_options_find(options, "format");
     memset(text, 0, sizeof(*text));
@@ -34,7 +35,7 @@ int sw_text_source_decode(sw_text_source *text, const char *origin, sw_batch *ou
     int rc = SW_OK;
     sw_decoder_tick(text->decoder);
     while (rc == SW_OK && out->count < row_limit && sw_lines_next(&text->lines, &line)) {
-        const sw_piece piece = {line.text, line.len, line.padding, origin, line.number};
+        const sw_piece piece = { line.text, line.len, line.padding, origin, line.number };
         if (line.is_too_long) {
             rc = sw_decoder_reject(text->decoder, &piece, "the line is longer than max_line", out, err);
         } else {

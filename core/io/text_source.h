@@ -1,4 +1,5 @@
-/* text_source.h -- rows from lines of text, wherever the bytes come from: what file and stdin sources share.
+/* text_source.h -- rows from lines of text, wherever the bytes come from: what file and stdin sources
+ * share.
  *
  *     bytes --lines.h--> lines --codec.h--> rows
  *
@@ -16,7 +17,8 @@ typedef struct sw_text_source {
 } sw_text_source;
 
 /* Options: format (default "jsonl"), max_line_bytes (default 16 MiB), chunk_bytes (tests). */
-int sw_text_source_init(sw_text_source *text, const sw_options *options, const sw_source_context *context, sw_error *err);
+int sw_text_source_init(sw_text_source *text, const sw_options *options, const sw_source_context *context,
+                        sw_error *err);
 void sw_text_source_deinit(sw_text_source *text);
 
 /* Decodes lines that are there already, until `out` has row_limit rows or no whole line is left. */

@@ -1,7 +1,8 @@
 /* fuzz_json.c -- any bytes as a line of JSON, for libFuzzer.
  *
- * Whatever they are, decoding ends in an event or a malformed row, in place and copied alike; an event's JSON is again an event, and
- * the same one. Build from core/, with the sources of base, state and io: clang -fsanitize=fuzzer,address,undefined. */
+ * Whatever they are, decoding ends in an event or a malformed row, in place and copied alike; an event's
+ * JSON is again an event, and the same one. Build from core/, with the sources of base, state and io: clang
+ * -fsanitize=fuzzer,address,undefined. */
 #include <stdlib.h>
 #include <string.h>
 

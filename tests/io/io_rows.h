@@ -19,8 +19,9 @@
 /* Context of instance 0 of 1 with the real clock. */
 static inline sw_source_context context_of(const sw_schema *schema, const char *time_field)
 {
-    return (sw_source_context){ .component = "in", .count = 1, .schema = schema, .time_field = time_field,
-                                .clock = sw_clock_real() };
+    return (sw_source_context){
+        .component = "in", .count = 1, .schema = schema, .time_field = time_field, .clock = sw_clock_real()
+    };
 }
 
 static inline sw_decoder *decoder_of(const char *format, const sw_schema *schema, const char *time_field)

@@ -58,7 +58,8 @@ static void assert_content(const char *name, const char *text)
 static sw_options options_of(sw_option *list, const char *path, const char *name, const char *value)
 {
     list[0] = (sw_option){ .name = "path", .kind = SW_OPTION_STRING, .string = path };
-    list[1] = (sw_option){ .name = name != NULL ? name : "format", .kind = SW_OPTION_STRING,
+    list[1] = (sw_option){ .name = name != NULL ? name : "format",
+                           .kind = SW_OPTION_STRING,
                            .string = name != NULL ? value : "lines" };
     return (sw_options){ list, 2 };
 }
@@ -73,7 +74,8 @@ static int open_lines(const char *path, uint32_t instance, uint32_t count, sw_so
     return sw_io_open_source("file", &options, &context, out, err);
 }
 
-/* Reads the source to its end or failure, at most max_rows at a time, and joins its lines with "|". Returns the last code. */
+/* Reads the source to its end or failure, at most max_rows at a time, and joins its lines with "|". Returns
+ * the last code. */
 static int drain(sw_source *source, uint32_t max_rows, sw_buf *out, sw_error *err)
 {
     sw_batch batch;
@@ -112,7 +114,7 @@ static void check_lines(const char *pattern, uint32_t instance, uint32_t count, 
     }
 }
 
-/* --- source ----------------------------------------------------------------------------------------------------------- */
+/* --- source --------------------------------------------------------------------------------------- */
 
 static void files_of_a_glob_come_sorted_and_are_shared_out(void **state)
 {
@@ -244,7 +246,8 @@ static void a_long_file_is_read_whole(void **state)
     sw_source *source = NULL;
     sw_buf lines;
     (void)state;
-    for (int i = 0; i < LINES; i++) sw_buf_printf(&text, "%d %.*s\n", i, i % 50, "..................................................");
+    for (int i = 0; i < LINES; i++)
+        sw_buf_printf(&text, "%d %.*s\n", i, i % 50, "..................................................");
     sw_buf_append(&text, "", 1);
     write_file("in", (char *)text.data);
     assert_int_equal(open_lines(in_dir("in"), 0, 1, &source, NULL), SW_OK);
@@ -281,9 +284,10 @@ static void opening_a_source_survives_every_allocation_failure(void **state)
     source->ops->close(source);
 }
 
-/* --- sink ------------------------------------------------------------------------------------------------------------- */
+/* --- sink ----------------------------------------------------------------------------------------- */
 
-static int open_sink(const char *path, const char *name, const char *value, uint32_t instance, sw_sink **out, sw_error *err)
+static int open_sink(const char *path, const char *name, const char *value, uint32_t instance, sw_sink **out,
+                     sw_error *err)
 {
     sw_option list[2];
     sw_options options = options_of(list, path, name, value);

@@ -7,8 +7,12 @@
 #include "io/json_decode.h"
 
 /* Each text, and the event as JSON with sorted keys; or what its error says. */
-typedef struct good { const char *text, *json; } good;
-typedef struct bad { const char *text, *error; } bad;
+typedef struct good {
+    const char *text, *json;
+} good;
+typedef struct bad {
+    const char *text, *error;
+} bad;
 
 static const good good_maps[] = {
     { "{}", "{}" },
@@ -212,9 +216,10 @@ static char *nested(size_t depth, const char *open, const char *close)
 
 static void nesting_is_bounded(void **state)
 {
-    static const struct { size_t depth; bool is_good; } cases[] = {
-        { 1, true }, { SW_JSON_DEPTH_MAX - 1, true }, { SW_JSON_DEPTH_MAX, false }, { 100000, false }
-    };
+    static const struct {
+        size_t depth;
+        bool is_good;
+    } cases[] = { { 1, true }, { SW_JSON_DEPTH_MAX - 1, true }, { SW_JSON_DEPTH_MAX, false }, { 100000, false } };
     sw_decoder *decoder = decoder_of("jsonl", NULL, NULL);
     (void)state;
     for (int with_arrays = 0; with_arrays < 2; with_arrays++) {
@@ -233,7 +238,11 @@ static void nesting_is_bounded(void **state)
 
 static void numbers_take_their_shortest_form(void **state)
 {
-    static const struct { const char *text; uint8_t bytes[10]; uint32_t len; } cases[] = {
+    static const struct {
+        const char *text;
+        uint8_t bytes[10];
+        uint32_t len;
+    } cases[] = {
         { "0", { 0x00 }, 1 },
         { "127", { 0x7f }, 1 },
         { "128", { 0xcc, 0x80 }, 2 },
@@ -327,7 +336,7 @@ static void the_last_of_equal_keys_stays_among_many(void **state)
     sw_decoder_free(decoder);
 }
 
-/* --- records ---------------------------------------------------------------------------------------------------------- */
+/* --- records -------------------------------------------------------------------------------------- */
 
 static const sw_schema *record_schema(void)
 {
@@ -403,11 +412,15 @@ static void a_value_of_another_type_than_the_schemas_is_malformed(void **state)
     sw_decoder_free(decoder);
 }
 
-/* --- time ------------------------------------------------------------------------------------------------------------- */
+/* --- time ----------------------------------------------------------------------------------------- */
 
 static void check_time(const sw_schema *schema)
 {
-    static const struct { const char *text; int64_t time; const char *error; } cases[] = {
+    static const struct {
+        const char *text;
+        int64_t time;
+        const char *error;
+    } cases[] = {
         { "{\"ts\":1234}", 1234, NULL },
         { "{\"ts\":-5}", -5, NULL },
         { "{\"ts\":1e3}", 1000, NULL },
@@ -506,7 +519,7 @@ static void a_time_field_must_be_in_the_schema_with_a_type_for_times(void **stat
     assert_null(decoder);
 }
 
-/* --- malformed rows --------------------------------------------------------------------------------------------------- */
+/* --- malformed rows ------------------------------------------------------------------------------- */
 
 static void raw_text_is_cut_between_characters_and_bytes_stay_bytes(void **state)
 {
@@ -532,7 +545,7 @@ static void raw_text_is_cut_between_characters_and_bytes_stay_bytes(void **state
     free(text);
 }
 
-/* --- any text --------------------------------------------------------------------------------------------------------- */
+/* --- any text ------------------------------------------------------------------------------------- */
 
 static void mutate(sw_rng *rng, char *text, size_t len)
 {
@@ -541,11 +554,12 @@ static void mutate(sw_rng *rng, char *text, size_t len)
         text[sw_rng_below(rng, len)] = bytes[sw_rng_below(rng, sizeof(bytes) - 1)];
 }
 
-/* Damaged text is accepted or rejected, in place and copied alike, with and without schema; sanitizers watch. What is accepted
- * as a map comes back as the same text from its own JSON. */
+/* Damaged text is accepted or rejected, in place and copied alike, with and without schema; sanitizers
+ * watch. What is accepted as a map comes back as the same text from its own JSON. */
 static void damaged_text_never_harms(void **state)
 {
-    static const char text[] = "{\"id\":12,\"price\":-1.5e3,\"ok\":true,\"n\":null,\"name\":\"a\\u00e9\\n\",\"x\":[1,{\"y\":[]},\"z\"]}";
+    static const char text[] =
+        "{\"id\":12,\"price\":-1.5e3,\"ok\":true,\"n\":null,\"name\":\"a\\u00e9\\n\",\"x\":[1,{\"y\":[]},\"z\"]}";
     enum { LEN = sizeof(text) - 1, ROUNDS = 20000 };
     sw_decoder *map = decoder_of("jsonl", NULL, NULL);
     sw_decoder *record = decoder_of("jsonl", record_schema(), "id");

@@ -61,10 +61,23 @@ static void maps_are_sorted_by_key_bytes_at_every_level(void **state)
 {
     (void)state;
     CHECK_MAP("\x80", "{}");
-    CHECK_MAP("\x83\xa1" "b\x01\xa1" "a\x02\xa2" "aa\x03", "{\"a\":2,\"aa\":3,\"b\":1}");
-    CHECK_MAP("\x82\xa1" "z\x82\xa1" "y\x01\xa1" "x\x02\xa1" "a\x91\x82\xa1" "q\xc3\xa1" "p\xc2",
+    CHECK_MAP("\x83\xa1"
+              "b\x01\xa1"
+              "a\x02\xa2"
+              "aa\x03",
+              "{\"a\":2,\"aa\":3,\"b\":1}");
+    CHECK_MAP("\x82\xa1"
+              "z\x82\xa1"
+              "y\x01\xa1"
+              "x\x02\xa1"
+              "a\x91\x82\xa1"
+              "q\xc3\xa1"
+              "p\xc2",
               "{\"a\":[{\"p\":false,\"q\":true}],\"z\":{\"x\":2,\"y\":1}}");
-    CHECK_MAP("\x83\xa9" "prefix_ab\x01\xa8" "prefix_a\x02\xa9" "prefix_aa\x03",
+    CHECK_MAP("\x83\xa9"
+              "prefix_ab\x01\xa8"
+              "prefix_a\x02\xa9"
+              "prefix_aa\x03",
               "{\"prefix_a\":2,\"prefix_aa\":3,\"prefix_ab\":1}");
     CHECK_MAP("\x82\xa2\xc3\xa9\x01\xa1z\x02", "{\"z\":2,\"\xc3\xa9\":1}");
 }
@@ -72,26 +85,36 @@ static void maps_are_sorted_by_key_bytes_at_every_level(void **state)
 static void nil_members_are_left_out_and_nil_elements_are_null(void **state)
 {
     (void)state;
-    CHECK_MAP("\x82\xa1" "a\xc0\xa1" "b\x92\xc0\x01", "{\"b\":[null,1]}");
+    CHECK_MAP("\x82\xa1"
+              "a\xc0\xa1"
+              "b\x92\xc0\x01",
+              "{\"b\":[null,1]}");
 }
 
 static void every_msgpack_number_has_its_json(void **state)
 {
     (void)state;
-    CHECK_MAP("\x81\xa1n\x9a\x7f\xff\xcc\xff\xcd\xff\xff\xce\xff\xff\xff\xff\xcf\xff\xff\xff\xff\xff\xff\xff\xff"
-              "\xd0\x80\xd1\x80\x00\xd2\x80\x00\x00\x00\xd3\x80\x00\x00\x00\x00\x00\x00\x00",
-              "{\"n\":[127,-1,255,65535,4294967295,18446744073709551615,-128,-32768,-2147483648,-9223372036854775808]}");
-    CHECK_MAP("\x81\xa1n\x93\xca\x3f\xc0\x00\x00\xcb\x3f\xb9\x99\x99\x99\x99\x99\x9a\xcb\x80\x00\x00\x00\x00\x00\x00\x00",
-              "{\"n\":[1.5,0.1,-0.0]}");
-    CHECK_MAP("\x81\xa1n\x93\xcb\x43\x40\x00\x00\x00\x00\x00\x00\xcb\x43\x50\x00\x00\x00\x00\x00\x00\xcb\xc4\x00\x00\x00\x00\x00\x00\x00",
+    CHECK_MAP(
+        "\x81\xa1n\x9a\x7f\xff\xcc\xff\xcd\xff\xff\xce\xff\xff\xff\xff\xcf\xff\xff\xff\xff\xff\xff\xff\xff"
+        "\xd0\x80\xd1\x80\x00\xd2\x80\x00\x00\x00\xd3\x80\x00\x00\x00\x00\x00\x00\x00",
+        "{\"n\":[127,-1,255,65535,4294967295,18446744073709551615,-128,-32768,-2147483648,-9223372036854775808]}");
+    CHECK_MAP(
+        "\x81\xa1n\x93\xca\x3f\xc0\x00\x00\xcb\x3f\xb9\x99\x99\x99\x99\x99\x9a\xcb\x80\x00\x00\x00\x00\x00\x00\x00",
+        "{\"n\":[1.5,0.1,-0.0]}");
+    CHECK_MAP("\x81\xa1n\x93\xcb\x43\x40\x00\x00\x00\x00\x00\x00\xcb\x43\x50\x00\x00\x00\x00\x00\x00\xcb\xc4\x00\x00"
+              "\x00\x00\x00\x00\x00",
               "{\"n\":[9007199254740992,18014398509481984.0,-36893488147419103232.0]}");
 }
 
 static void number_keys_are_their_digits_and_bytes_are_text(void **state)
 {
     (void)state;
-    CHECK_MAP("\x83\x0a\x01\x02\x02\xa1" "1\x03", "{\"1\":3,\"10\":1,\"2\":2}");
-    CHECK_MAP("\x81\xa1" "b\xc4\x02hi", "{\"b\":\"hi\"}");
+    CHECK_MAP("\x83\x0a\x01\x02\x02\xa1"
+              "1\x03",
+              "{\"1\":3,\"10\":1,\"2\":2}");
+    CHECK_MAP("\x81\xa1"
+              "b\xc4\x02hi",
+              "{\"b\":\"hi\"}");
 }
 
 static void what_has_no_json_form_is_refused_and_named(void **state)
@@ -100,7 +123,9 @@ static void what_has_no_json_form_is_refused_and_named(void **state)
     CHECK_REFUSED("\x81\xa1x\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00", "field \"x\": NaN");
     CHECK_REFUSED("\x81\xa1x\xcb\x7f\xf0\x00\x00\x00\x00\x00\x00", "field \"x\": infinity");
     CHECK_REFUSED("\x81\xa1x\x81\xa1y\x91\xa1\xff", "field \"x\": field \"y\": text that is not UTF-8");
-    CHECK_REFUSED("\x82\xa1" "a\x01\xa1\xff\x01", "not UTF-8");
+    CHECK_REFUSED("\x82\xa1"
+                  "a\x01\xa1\xff\x01",
+                  "not UTF-8");
     CHECK_REFUSED("\x81\xa1x\xd4\x01\x02", "field \"x\": a msgpack extension");
     CHECK_REFUSED("\x81\xc3\x01", "a key is neither");
     CHECK_REFUSED("\x81\xa1x", "damaged");
@@ -135,15 +160,22 @@ static void strings_are_escaped_at_every_place(void **state)
                 memset(text, 'x', len);
                 text[at] = (char)c;
                 uint8_t *end = sw_mp_str(body + 3, text, len);
-                const char *simple = c == '"' ? "\\\"" : c == '\\' ? "\\\\" : c == 8 ? "\\b" : c == 9 ? "\\t" :
-                                     c == 10 ? "\\n" : c == 12 ? "\\f" : c == 13 ? "\\r" : NULL;
+                const char *simple = c == '"'    ? "\\\""
+                                     : c == '\\' ? "\\\\"
+                                     : c == 8    ? "\\b"
+                                     : c == 9    ? "\\t"
+                                     : c == 10   ? "\\n"
+                                     : c == 12   ? "\\f"
+                                     : c == 13   ? "\\r"
+                                                 : NULL;
                 if (simple != NULL) {
                     snprintf(escaped, sizeof(escaped), "%s", simple);
                 } else {
                     snprintf(escaped, sizeof(escaped), c < 0x20 ? "\\u%04x" : "%c", c);
                 }
-                snprintf(expected, sizeof(expected), "{\"k\":\"%.*s%s%.*s\"}", (int)at, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
-                         escaped, (int)(len - at - 1), "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+                snprintf(expected, sizeof(expected), "{\"k\":\"%.*s%s%.*s\"}", (int)at,
+                         "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", escaped, (int)(len - at - 1),
+                         "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
                 check_map(body, (size_t)(end - body), expected);
             }
         }
@@ -172,7 +204,7 @@ static void long_strings_of_escapes_come_through(void **state)
     free(text);
 }
 
-/* --- records ---------------------------------------------------------------------------------------------------------- */
+/* --- records -------------------------------------------------------------------------------------- */
 
 static const sw_schema *schema_of(const char *name, sw_type type)
 {
@@ -227,7 +259,7 @@ static void a_field_name_is_escaped(void **state)
     sw_batch_deinit(&batch);
 }
 
-/* --- lines ------------------------------------------------------------------------------------------------------------ */
+/* --- lines ---------------------------------------------------------------------------------------- */
 
 static void encode_line(const sw_row *row, const char *expected, size_t len)
 {
@@ -244,10 +276,18 @@ static void encode_line(const sw_row *row, const char *expected, size_t len)
 
 static void lines_come_back_as_they_were(void **state)
 {
-    static const struct { const char *text; size_t len; } cases[] = {
-        { "", 0 }, { "  ", 2 }, { "{\"a\":", 5 }, { "\xff\0\xfe", 3 }, { "a much longer line than thirty-two bytes", 40 },
+    static const struct {
+        const char *text;
+        size_t len;
+    } cases[] = {
+        { "", 0 },
+        { "  ", 2 },
+        { "{\"a\":", 5 },
+        { "\xff\0\xfe", 3 },
+        { "a much longer line than thirty-two bytes", 40 },
     };
-    sw_decoder *decoders[] = { decoder_of("lines", NULL, NULL), decoder_of("lines", schema_of("line", SW_TYPE_STRING), NULL) };
+    sw_decoder *decoders[] = { decoder_of("lines", NULL, NULL),
+                               decoder_of("lines", schema_of("line", SW_TYPE_STRING), NULL) };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         for (int shape = 0; shape < 2; shape++) {
@@ -273,19 +313,26 @@ static void lines_need_the_field_line_as_one_line_of_text(void **state)
     sw_batch_deinit(&batch);
     check_refused(map_row(&batch, "\x81\xa4line\x01", 7), "lines", "\"line\"");
     sw_batch_deinit(&batch);
-    check_refused(map_row(&batch, "\x81\xa4line\xa3" "a\nb", 10), "lines", "line break");
+    check_refused(map_row(&batch,
+                          "\x81\xa4line\xa3"
+                          "a\nb",
+                          10),
+                  "lines", "line break");
     sw_batch_deinit(&batch);
-    check_refused(record_row(&batch, schema_of("line", SW_TYPE_STRING), (sw_slot){ 0 }, "a\n", 2), "lines", "line break");
+    check_refused(record_row(&batch, schema_of("line", SW_TYPE_STRING), (sw_slot){ 0 }, "a\n", 2), "lines",
+                  "line break");
     sw_batch_deinit(&batch);
 }
 
-/* --- round trips ------------------------------------------------------------------------------------------------------ */
+/* --- round trips ---------------------------------------------------------------------------------- */
 
 static uint8_t *random_value(sw_rng *rng, uint8_t *p, int depth);
 
 static uint8_t *random_string(sw_rng *rng, uint8_t *p)
 {
-    static const char *const pieces[] = { "a", "\"", "\\", "\n", "\x01", "\xc3\xa9", "\xf0\x9f\x98\x80", "0123456789abcdef", "/" };
+    static const char *const pieces[] = {
+        "a", "\"", "\\", "\n", "\x01", "\xc3\xa9", "\xf0\x9f\x98\x80", "0123456789abcdef", "/"
+    };
     char text[256];
     uint32_t len = 0;
     for (uint64_t n = sw_rng_below(rng, 8); n > 0; n--) {

@@ -5,7 +5,8 @@
 #include "io/json_index.h"
 #include "io/lines.h"
 
-/* Feeds the text in chunks of this size, and joins the lines that come, each as "number:text|" with "!" where too long. */
+/* Feeds the text in chunks of this size, and joins the lines that come, each as "number:text|" with "!"
+ * where too long. */
 static void cut(const char *text, size_t len, size_t chunk, size_t max_line, sw_buf *out)
 {
     sw_lines lines;

@@ -160,7 +160,8 @@ static int count_lines(int fd, int *counts)
     FILE *in = fdopen(fd, "r");
     int bad = 0;
     while (fgets(line, sizeof(line), in) != NULL) {
-        bool is_whole = strlen(line) == LINE_LEN + 1 && line[LINE_LEN] == '\n' && line[0] >= 'a' && line[0] < 'a' + WRITERS;
+        bool is_whole =
+            strlen(line) == LINE_LEN + 1 && line[LINE_LEN] == '\n' && line[0] >= 'a' && line[0] < 'a' + WRITERS;
         for (int i = 0; i < LINE_LEN && is_whole; i++) is_whole = line[i] == line[0];
         if (!is_whole) bad++;
         if (is_whole) counts[line[0] - 'a']++;
@@ -169,7 +170,11 @@ static int count_lines(int fd, int *counts)
     return bad;
 }
 
-typedef struct tally { int fd; int bad; int counts[WRITERS]; } tally;
+typedef struct tally {
+    int fd;
+    int bad;
+    int counts[WRITERS];
+} tally;
 
 static void *read_lines(void *arg)
 {
