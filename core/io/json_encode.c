@@ -8,8 +8,7 @@
 #include "io/json_write.h"
 #include "io/mp_read.h"
 
-#define INSERTION_MAX                                                                                                  \
-    32 /* Maps up to this size are sorted by insertion, which is quick when they come nearly sorted. */
+#define INSERTION_MAX 32 /* Maps up to this size are sorted by insertion: quick when nearly sorted. */
 
 /* A member of a map being written. */
 typedef struct member {

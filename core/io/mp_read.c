@@ -5,9 +5,16 @@
 /* The big-endian number of n bytes at p. */
 static inline uint64_t big_endian(const uint8_t *p, unsigned n)
 {
-    uint64_t v = 0;
-    memcpy((uint8_t *)&v + (8 - n), p, n);
-    return __builtin_bswap64(v);
+    uint16_t two;
+    uint32_t four;
+    uint64_t eight;
+    switch (n) {
+    case 1: return *p;
+    case 2: memcpy(&two, p, 2); return __builtin_bswap16(two);
+    case 4: memcpy(&four, p, 4); return __builtin_bswap32(four);
+    case 8: memcpy(&eight, p, 8); return __builtin_bswap64(eight);
+    default: return 0; /* No number. */
+    }
 }
 
 static const uint8_t *take_bytes(const uint8_t *p, const uint8_t *end, uint64_t len, sw_mp_kind kind, sw_mp_value *out)
@@ -60,7 +67,7 @@ static const uint8_t *read_typed(uint8_t type, const uint8_t *p, const uint8_t *
 {
     unsigned size = argument_size[type - 0xc0];
     if ((size_t)(end - p) < size) return NULL;
-    uint64_t v = size > 0 ? big_endian(p, size) : 0;
+    uint64_t v = big_endian(p, size);
     p += size;
     switch (type) {
     case 0xc0: out->kind = SW_MP_KIND_NIL; return p;
