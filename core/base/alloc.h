@@ -17,7 +17,8 @@ void *sw_alloc(size_t size) __attribute__((malloc, warn_unused_result));
 
 /* Zeroed; NULL when memory is out or n * size overflows. */
 void *sw_calloc(size_t n, size_t size) __attribute__((malloc, warn_unused_result));
-/* A multiple of 2 MiB, aligned to it, of huge pages where the system has them: for memory that is read in random order. */
+/* A multiple of 2 MiB, aligned to it, of huge pages where the system has them: for memory that is read in random
+ * order. */
 void *sw_alloc_pages(size_t size);
 
 /* p may be NULL. On NULL the old block is untouched and still the caller's. size is not 0. */

@@ -9,9 +9,9 @@
 
 #include "base/clock.h"
 
-#define WHO_MAX 256                       /* Bytes of `who` that are shown. */
+#define WHO_MAX 256                         /* Bytes of `who` that are shown. */
 #define LINE_MAX_SIZE (2 * SW_LOG_TEXT_MAX) /* JSON escapes can make a text longer, and then it is cut. */
-#define LINE_TAIL 32                      /* Kept free for what closes the line. */
+#define LINE_TAIL 32                        /* Kept free for what closes the line. */
 
 typedef struct line {
     size_t size;              /* Bytes in use. */

@@ -81,8 +81,10 @@ int sw_duration_parse_ms(const char *text, int64_t *ms, sw_error *err)
     int rc = parse_quantity(text + negative, duration_units, INT64_MAX, &size);
     if (rc == SW_ELIMIT) return sw_error_set(err, rc, "duration \"%.64s\" is too large", text);
     if (rc != SW_OK) {
-        return sw_error_set(err, rc, "bad duration \"%.64s\": expected whole milliseconds as in \"250ms\", \"1.5s\", "
-                            "\"5m\", \"1h\" or \"2d\"", text);
+        return sw_error_set(err, rc,
+                            "bad duration \"%.64s\": expected whole milliseconds as in \"250ms\", \"1.5s\", "
+                            "\"5m\", \"1h\" or \"2d\"",
+                            text);
     }
     *ms = negative ? -(int64_t)size : (int64_t)size;
     return SW_OK;
@@ -93,8 +95,10 @@ int sw_size_parse(const char *text, uint64_t *bytes, sw_error *err)
     int rc = parse_quantity(text, size_units, UINT64_MAX, bytes);
     if (rc == SW_ELIMIT) return sw_error_set(err, rc, "size \"%.64s\" is too large", text);
     if (rc != SW_OK) {
-        return sw_error_set(err, rc, "bad size \"%.64s\": expected whole bytes as in \"512B\", \"64KB\", \"16MiB\" or "
-                            "\"1GiB\"", text);
+        return sw_error_set(err, rc,
+                            "bad size \"%.64s\": expected whole bytes as in \"512B\", \"64KB\", \"16MiB\" or "
+                            "\"1GiB\"",
+                            text);
     }
     return SW_OK;
 }

@@ -16,8 +16,7 @@ enum {
 
 static const sw_cli_option check_options[] = {
     SW_JOB_OPTIONS,
-    { OPTION_EXPLAIN, "explain", NULL,
-      "runs a sample, and says which code the JIT does not compile and why" },
+    { OPTION_EXPLAIN, "explain", NULL, "runs a sample, and says which code the JIT does not compile and why" },
     { OPTION_EVENTS, "events", "N", "events of each source in the sample; default " EVENTS_DEFAULT },
     { OPTION_LATER, "against", "STATE_DIR", NULL },
     { 0 },
@@ -26,7 +25,7 @@ static const sw_cli_option check_options[] = {
 typedef struct check_settings {
     sw_job_options job; /* which job */
     const char *events; /* size of the sample */
-    bool is_explain;    /* */
+    bool is_explain;    /* --explain */
 } check_settings;
 
 static int set_option(void *arg, int id, const char *value, sw_error *err)
@@ -125,8 +124,7 @@ static int run_check(const sw_command *command, int argc, char **argv)
     int status;
     sw_job_options_init(&settings.job);
     if (sw_command_begin(command, argc, argv, set_option, &settings, &parsed, &status)) {
-        if (sw_job_options_take_script(&settings.job, &parsed, &err) == SW_OK)
-            status = check_script(&settings);
+        if (sw_job_options_take_script(&settings.job, &parsed, &err) == SW_OK) status = check_script(&settings);
         else status = sw_command_misused(command, "%s", err.text);
     }
     sw_job_options_deinit(&settings.job);

@@ -29,8 +29,7 @@ typedef struct sw_command {
     const char *summary;          /* one line */
     const char *notes;            /* more for its own help; NULL */
     const sw_cli_option *options; /* ends with a row without a name; NULL: none */
-    int (*run)(const struct sw_command *command, int argc,
-               char **argv); /* argv[0] is its name; an exit status */
+    int (*run)(const struct sw_command *command, int argc, char **argv); /* argv[0] is its name; an exit status */
 } sw_command;
 
 extern const sw_command sw_command_run;

@@ -15,9 +15,7 @@ static const sw_cli_option graph_options[] = {
     { 0 },
 };
 
-static const char *const kind_names[] = {
-    [SW_SOURCE] = "source", [SW_OPERATOR] = "operator", [SW_SINK] = "sink"
-};
+static const char *const kind_names[] = { [SW_SOURCE] = "source", [SW_OPERATOR] = "operator", [SW_SINK] = "sink" };
 
 /* --- what all forms say ------------------------------------------------------------------------------------------- */
 
@@ -52,8 +50,8 @@ static int name_width(const sw_graph *graph)
 static int print_text_input(sw_buf *out, const sw_graph *graph, const sw_edge *edge)
 {
     const char *output = output_of(edge);
-    int rc = sw_buf_printf(out, "    from %s%s%s, ", graph->components[edge->from].name,
-                           output[0] != '\0' ? ":" : "", output);
+    int rc = sw_buf_printf(out, "    from %s%s%s, ", graph->components[edge->from].name, output[0] != '\0' ? ":" : "",
+                           output);
     if (rc == SW_OK) rc = print_grouping(out, edge);
     return rc == SW_OK ? sw_buf_append_str(out, edge->is_fused ? " (fused)\n" : "\n") : rc;
 }
@@ -61,9 +59,9 @@ static int print_text_input(sw_buf *out, const sw_graph *graph, const sw_edge *e
 static int print_text_component(sw_buf *out, const sw_graph *graph, uint32_t index, int width)
 {
     const sw_component *component = &graph->components[index];
-    int rc = sw_buf_printf(out, "%-*s  %-8s  %u instance%s, task %u\n", width, component->name,
-                           kind_names[component->kind], component->parallelism,
-                           component->parallelism == 1 ? "" : "s", component->task);
+    int rc =
+        sw_buf_printf(out, "%-*s  %-8s  %u instance%s, task %u\n", width, component->name, kind_names[component->kind],
+                      component->parallelism, component->parallelism == 1 ? "" : "s", component->task);
     for (uint32_t e = 0; rc == SW_OK && e < graph->edge_count; e++)
         if (graph->edges[e].to == index) rc = print_text_input(out, graph, &graph->edges[e]);
     return rc;
@@ -81,9 +79,9 @@ static int print_text_task(sw_buf *out, const sw_graph *graph, uint32_t index)
 static int print_text(sw_buf *out, const char *job, const sw_graph *graph)
 {
     int width = name_width(graph);
-    int rc = sw_buf_printf(out, "%s: %u component%s in %u task%s\n\n", job, graph->component_count,
-                           graph->component_count == 1 ? "" : "s", graph->task_count,
-                           graph->task_count == 1 ? "" : "s");
+    int rc =
+        sw_buf_printf(out, "%s: %u component%s in %u task%s\n\n", job, graph->component_count,
+                      graph->component_count == 1 ? "" : "s", graph->task_count, graph->task_count == 1 ? "" : "s");
     for (uint32_t c = 0; rc == SW_OK && c < graph->component_count; c++)
         rc = print_text_component(out, graph, c, width);
     if (rc == SW_OK) rc = sw_buf_append_str(out, "\n");
@@ -99,8 +97,7 @@ static int print_json_input(sw_buf *out, const sw_graph *graph, const sw_edge *e
     if (rc == SW_OK) rc = sw_cli_json_string(out, graph->components[edge->from].name);
     if (rc == SW_OK) rc = sw_buf_append_str(out, ",\"output\":");
     if (rc == SW_OK) rc = sw_cli_json_string(out, edge->output);
-    if (rc == SW_OK)
-        rc = sw_buf_printf(out, ",\"grouping\":\"%s\",\"fields\":[", sw_grouping_name(edge->grouping));
+    if (rc == SW_OK) rc = sw_buf_printf(out, ",\"grouping\":\"%s\",\"fields\":[", sw_grouping_name(edge->grouping));
     for (uint32_t i = 0; rc == SW_OK && i < edge->key_field_count; i++) {
         if (i > 0) rc = sw_buf_append_str(out, ",");
         if (rc == SW_OK) rc = sw_cli_json_string(out, edge->key_fields[i]);
@@ -156,8 +153,8 @@ static int print_json(sw_buf *out, const char *job, const sw_graph *graph)
 /* --- Mermaid and Graphviz: a box per component, a frame per task of several --------------------------------------- */
 
 typedef struct drawing {
-    sw_buf *out;           /* */
-    const sw_graph *graph; /* */
+    sw_buf *out;           /* the text so far; borrowed */
+    const sw_graph *graph; /* what is drawn; borrowed */
     bool is_dot;           /* Graphviz, else Mermaid */
 } drawing;
 
@@ -175,9 +172,7 @@ static int draw_text(const drawing *d, const char *text)
 
 static int draw_component(const drawing *d, uint32_t index)
 {
-    static const char *const mermaid_shapes[][2] = { { "([\"", "\"])" },
-                                                     { "[\"", "\"]" },
-                                                     { "[/\"", "\"/]" } };
+    static const char *const mermaid_shapes[][2] = { { "([\"", "\"])" }, { "[\"", "\"]" }, { "[/\"", "\"/]" } };
     static const char *const dot_shapes[] = { "ellipse", "box", "parallelogram" };
     const sw_component *component = &d->graph->components[index];
     const char *open = d->is_dot ? " [label=\"" : mermaid_shapes[component->kind][0];
@@ -232,7 +227,7 @@ typedef enum graph_format { FORMAT_TEXT, FORMAT_JSON, FORMAT_MERMAID, FORMAT_DOT
 
 typedef struct graph_settings {
     sw_job_options job;  /* which */
-    graph_format format; /* */
+    graph_format format; /* of --format */
 } graph_settings;
 
 static int set_option(void *arg, int id, const char *value, sw_error *err)

@@ -5,13 +5,9 @@
 
 #include "cli/command.h"
 
-const sw_command *const sw_commands[] = { &sw_command_run,
-                                          &sw_command_check,
-                                          &sw_command_graph,
-                                          &sw_command_test,
-                                          &sw_command_new,
-                                          &sw_command_help,
-                                          NULL };
+const sw_command *const sw_commands[] = {
+    &sw_command_run, &sw_command_check, &sw_command_graph, &sw_command_test, &sw_command_new, &sw_command_help, NULL
+};
 
 #define OPTION_COLUMN 34 /* where the text of an option starts in the help */
 
@@ -76,8 +72,7 @@ int sw_command_unknown(const char *name)
     names[n] = NULL;
     const char *nearest = sw_cli_nearest(name, names);
     if (nearest != NULL)
-        return sw_command_misused(NULL, "no command and no script \"%s\"; did you mean \"%s\"?", name,
-                                  nearest);
+        return sw_command_misused(NULL, "no command and no script \"%s\"; did you mean \"%s\"?", name, nearest);
     return sw_command_misused(NULL, "no command and no script \"%s\"", name);
 }
 

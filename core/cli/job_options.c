@@ -83,16 +83,14 @@ static int add_interval(sw_job_options *options, const char *value, sw_error *er
 {
     int64_t ms;
     int rc = sw_duration_parse_ms(value, &ms, err);
-    if (rc == SW_OK && ms <= 0)
-        rc = sw_error_set(err, SW_EINVAL, "expected a duration above 0, got \"%s\"", value);
+    if (rc == SW_OK && ms <= 0) rc = sw_error_set(err, SW_EINVAL, "expected a duration above 0, got \"%s\"", value);
     return rc == SW_OK ? add_setting(options, "checkpoint_interval", value, err) : rc;
 }
 
 int sw_job_options_set(sw_job_options *options, int id, const char *value, sw_error *err)
 {
     static const char *const deliveries[] = { "at-most-once", "at-least-once", "exactly-once", NULL };
-    static const char *const policies[] = { "block",       "stop-sources", "drop",
-                                            "drop-newest", "drop-oldest",  NULL };
+    static const char *const policies[] = { "block", "stop-sources", "drop", "drop-newest", "drop-oldest", NULL };
     static const char *const reactions[] = { "fail", "skip", "dead-letter", NULL };
     uint64_t count;
     int rc;

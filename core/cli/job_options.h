@@ -11,7 +11,7 @@
 #include "script/runner.h"
 
 #define SW_WORKERS_MAX 256
-#define SW_SIM_START_MS                                                                                      \
+#define SW_SIM_START_MS                                                                                                \
     4102444800000 /* 2100-01-01: fixed, so that runs are equal; late, so that no event is ahead of it */
 
 enum {
@@ -26,18 +26,16 @@ enum {
 };
 
 /* Their rows in a command's table. */
-#define SW_JOB_OPTIONS                                                                                       \
-    { SW_JOB_OPTION_SET, "set", "NAME=VALUE",                                                                \
-      "sw.args.NAME in the script: a number where it parses as one" },                                       \
-        { SW_JOB_OPTION_PARALLELISM, "parallelism", "[COMPONENT=]N",                                         \
-          "instances of each component, or of one" },                                                        \
-        { SW_JOB_OPTION_WORKERS, "workers", "N", "threads; default the machine's cores" },                   \
-        { SW_JOB_OPTION_DELIVERY, "delivery", "GUARANTEE", "at-most-once, at-least-once or exactly-once" },  \
-        { SW_JOB_OPTION_ON_ERROR, "on-error", "POLICY", "fail, skip or dead-letter" },                       \
-        { SW_JOB_OPTION_BACKPRESSURE, "backpressure", "POLICY",                                              \
-          "block, stop-sources, drop, drop-newest or drop-oldest" },                                         \
-    {                                                                                                        \
-        SW_JOB_OPTION_CHECKPOINT_INTERVAL, "checkpoint-interval", "DURATION", "such as 500ms, 10s or 1m"     \
+#define SW_JOB_OPTIONS                                                                                                 \
+    { SW_JOB_OPTION_SET, "set", "NAME=VALUE", "sw.args.NAME in the script: a number where it parses as one" },         \
+        { SW_JOB_OPTION_PARALLELISM, "parallelism", "[COMPONENT=]N", "instances of each component, or of one" },       \
+        { SW_JOB_OPTION_WORKERS, "workers", "N", "threads; default the machine's cores" },                             \
+        { SW_JOB_OPTION_DELIVERY, "delivery", "GUARANTEE", "at-most-once, at-least-once or exactly-once" },            \
+        { SW_JOB_OPTION_ON_ERROR, "on-error", "POLICY", "fail, skip or dead-letter" },                                 \
+        { SW_JOB_OPTION_BACKPRESSURE, "backpressure", "POLICY",                                                        \
+          "block, stop-sources, drop, drop-newest or drop-oldest" },                                                   \
+    {                                                                                                                  \
+        SW_JOB_OPTION_CHECKPOINT_INTERVAL, "checkpoint-interval", "DURATION", "such as 500ms, 10s or 1m"               \
     }
 
 typedef struct sw_job_options {

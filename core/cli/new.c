@@ -90,14 +90,13 @@ static int run_new(const sw_command *command, int argc, char **argv)
     if (parsed.rest_count != 1) return sw_command_misused(command, "which name?");
     const char *name = parsed.rest[0];
     if (!is_name(name))
-        return sw_command_misused(command, "\"%s\" is no name: use letters, digits, _ and -, at most %d",
-                                  name, NAME_LENGTH_MAX);
+        return sw_command_misused(command, "\"%s\" is no name: use letters, digits, _ and -, at most %d", name,
+                                  NAME_LENGTH_MAX);
     snprintf(job_path, sizeof(job_path), "%s.lua", name);
     snprintf(spec_path, sizeof(spec_path), "%s_spec.lua", name);
     const char *taken = sw_fs_exists(job_path) ? job_path : sw_fs_exists(spec_path) ? spec_path : NULL;
     if (taken != NULL) return sw_command_misused(command, "%s exists already", taken);
-    if (write_file(job_path, job_text, name, &err) != SW_OK ||
-        write_file(spec_path, spec_text, name, &err) != SW_OK) {
+    if (write_file(job_path, job_text, name, &err) != SW_OK || write_file(spec_path, spec_text, name, &err) != SW_OK) {
         fprintf(stderr, "swlua new: %s\n", err.text);
         return SW_EXIT_FAILED;
     }

@@ -99,11 +99,10 @@ static int refuse(const sw_cli_option *options, int code, char **argv, sw_error 
 {
     const sw_cli_option *option = options != NULL ? find_option(options, optopt) : NULL;
     if (code == ':' && option != NULL)
-        return sw_error_set(err, SW_EINVAL, "option \"--%s\" needs a value: --%s %s", option->name,
-                            option->name, option->value);
+        return sw_error_set(err, SW_EINVAL, "option \"--%s\" needs a value: --%s %s", option->name, option->name,
+                            option->value);
     if (option != NULL || optopt == ID_HELP)
-        return sw_error_set(err, SW_EINVAL, "option \"--%s\" takes no value",
-                            option != NULL ? option->name : "help");
+        return sw_error_set(err, SW_EINVAL, "option \"--%s\" takes no value", option != NULL ? option->name : "help");
     if (optopt != 0) return sw_error_set(err, SW_EINVAL, "unknown option \"-%c\"", optopt);
     return refuse_unknown(options, argv[optind - 1], err);
 }
@@ -117,8 +116,8 @@ static int set_option(const sw_cli_option *option, sw_cli_set *set, void *arg, s
     return rc;
 }
 
-int sw_cli_parse(const sw_cli_option *options, int argc, char **argv, sw_cli_set *set, void *arg,
-                 sw_cli_parsed *parsed, sw_error *err)
+int sw_cli_parse(const sw_cli_option *options, int argc, char **argv, sw_cli_set *set, void *arg, sw_cli_parsed *parsed,
+                 sw_error *err)
 {
     struct option list[SW_CLI_OPTIONS_MAX + 2]; /* Row i is options[i]; --help stands behind. */
     int code, row = 0;

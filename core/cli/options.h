@@ -34,8 +34,8 @@ typedef struct sw_cli_parsed {
 typedef int sw_cli_set(void *arg, int id, const char *value, sw_error *err);
 
 /* argv[0] is not looked at. SW_OK, or SW_EINVAL with a text that names the option and the nearest that exists. */
-int sw_cli_parse(const sw_cli_option *options, int argc, char **argv, sw_cli_set *set, void *arg,
-                 sw_cli_parsed *parsed, sw_error *err);
+int sw_cli_parse(const sw_cli_option *options, int argc, char **argv, sw_cli_set *set, void *arg, sw_cli_parsed *parsed,
+                 sw_error *err);
 
 /* The one of `names` (ended by NULL) that is most like `name`, or NULL when none is like it. */
 const char *sw_cli_nearest(const char *name, const char *const *names);

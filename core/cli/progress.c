@@ -102,8 +102,7 @@ static int print_busiest(sw_buf *out, sw_progress *progress, int64_t elapsed_ns)
     const sw_task *task = &engine->tasks[busiest];
     const char *name = runner->graph.components[runner->graph.tasks[task->plan_task].head].name;
     int percent = (int)(100 * most_ns / elapsed_ns);
-    return sw_buf_printf(out, ", busiest %s#%" PRIu32 " %d%%", name, task->number,
-                         percent < 100 ? percent : 100);
+    return sw_buf_printf(out, ", busiest %s#%" PRIu32 " %d%%", name, task->number, percent < 100 ? percent : 100);
 }
 
 static int print_fullest_queue(sw_buf *out, const sw_runner *runner)
@@ -131,8 +130,7 @@ static int print_line(sw_buf *out, sw_progress *progress, int64_t now_ns)
     int rc = sw_buf_printf(out, "%s ", runner->job);
     if (rc == SW_OK) rc = print_elapsed(out, (now_ns - progress->began_ns) / 1000000000);
     if (rc == SW_OK)
-        rc = sw_buf_printf(out, ": %s events in, %s/s", group(events_text, events),
-                           group(rate_text, (uint64_t)rate));
+        rc = sw_buf_printf(out, ": %s events in, %s/s", group(events_text, events), group(rate_text, (uint64_t)rate));
     if (rc == SW_OK) rc = print_problems(out, runner);
     if (rc == SW_OK) rc = print_busiest(out, progress, since_ns);
     if (rc == SW_OK) rc = print_fullest_queue(out, runner);

@@ -24,8 +24,7 @@ const char *sw_report_status(const sw_runner *runner, int exit_status)
 }
 
 /* How long the task instances that a component is in were busy (share of the run, averaged) and blocked (a sum). */
-static void measure_component(const sw_runner *runner, uint32_t component, double *busy_ratio,
-                              double *blocked_ms)
+static void measure_component(const sw_runner *runner, uint32_t component, double *busy_ratio, double *blocked_ms)
 {
     const sw_engine *engine = &runner->engine;
     const sw_component *c = &runner->graph.components[component];
@@ -87,14 +86,12 @@ static int print_latency(sw_buf *out, const sw_runner *runner)
         sw_histogram_merge(all, &runner->engine.tasks[i].latency);
     int rc = SW_OK;
     if (sw_histogram_count(all) == 0)
-        rc = sw_buf_append_str(out,
-                               "\"latency_us\":{\"p50\":null,\"p99\":null,\"p999\":null,\"max\":null},\n ");
+        rc = sw_buf_append_str(out, "\"latency_us\":{\"p50\":null,\"p99\":null,\"p999\":null,\"max\":null},\n ");
     else
-        rc = sw_buf_printf(out, "\"latency_us\":{\"p50\":%llu,\"p99\":%llu,\"p999\":%llu,\"max\":%llu},\n ",
-                           (unsigned long long)sw_histogram_quantile(all, 0.5),
-                           (unsigned long long)sw_histogram_quantile(all, 0.99),
-                           (unsigned long long)sw_histogram_quantile(all, 0.999),
-                           (unsigned long long)sw_histogram_max(all));
+        rc = sw_buf_printf(
+            out, "\"latency_us\":{\"p50\":%llu,\"p99\":%llu,\"p999\":%llu,\"max\":%llu},\n ",
+            (unsigned long long)sw_histogram_quantile(all, 0.5), (unsigned long long)sw_histogram_quantile(all, 0.99),
+            (unsigned long long)sw_histogram_quantile(all, 0.999), (unsigned long long)sw_histogram_max(all));
     sw_free(all);
     return rc;
 }
@@ -112,19 +109,15 @@ int sw_report_print(sw_buf *out, const sw_runner *runner, int exit_status)
     int rc = sw_buf_append_str(out, "{\"job\":");
     if (rc == SW_OK) rc = sw_cli_json_string(out, runner->job);
     if (rc == SW_OK)
-        rc = sw_buf_printf(out,
-                           ",\"status\":\"%s\",\"seconds\":%.3f,\"restored_from\":null,\"restarts\":0,\n ",
+        rc = sw_buf_printf(out, ",\"status\":\"%s\",\"seconds\":%.3f,\"restored_from\":null,\"restarts\":0,\n ",
                            sw_report_status(runner, exit_status), seconds);
     if (rc == SW_OK) rc = print_components(out, runner);
     if (rc == SW_OK)
-        rc = sw_buf_append_str(
-            out, "\"checkpoints\":{\"completed\":0,\"failed\":0,\"last_id\":null,\"last_bytes\":0,"
-                 "\"p50_ms\":null,\"p99_ms\":null},\n ");
+        rc = sw_buf_append_str(out, "\"checkpoints\":{\"completed\":0,\"failed\":0,\"last_id\":null,\"last_bytes\":0,"
+                                    "\"p50_ms\":null,\"p99_ms\":null},\n ");
     if (rc == SW_OK) rc = print_latency(out, runner);
-    if (rc == SW_OK)
-        rc = sw_buf_append_str(out, "\"backpressure\":{\"episodes\":0,\"flips_per_minute\":0},\n ");
-    if (rc == SW_OK)
-        rc = sw_buf_printf(out, "\"peak_rss_bytes\":%llu}\n", (unsigned long long)peak_rss_bytes());
+    if (rc == SW_OK) rc = sw_buf_append_str(out, "\"backpressure\":{\"episodes\":0,\"flips_per_minute\":0},\n ");
+    if (rc == SW_OK) rc = sw_buf_printf(out, "\"peak_rss_bytes\":%llu}\n", (unsigned long long)peak_rss_bytes());
     return rc;
 }
 
@@ -186,8 +179,7 @@ int sw_report_finish(sw_report *report, const sw_runner *runner, int exit_status
     sw_buf text = { 0 };
     int rc = sw_report_print(&text, runner, exit_status);
     if (rc != SW_OK) sw_error_set(err, rc, "out of memory");
-    if (rc == SW_OK && report->temporary != NULL)
-        rc = sw_file_open_create(&report->file, report->temporary, err);
+    if (rc == SW_OK && report->temporary != NULL) rc = sw_file_open_create(&report->file, report->temporary, err);
     if (rc == SW_OK) rc = sw_file_write_all(report->file, text.data, text.size, err);
     int closed = sw_file_close(report->file, rc == SW_OK ? err : NULL);
     if (rc == SW_OK) rc = closed;

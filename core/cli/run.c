@@ -47,9 +47,9 @@ typedef struct run_settings {
     sw_job_options job;        /* which job, and how */
     const char *from;          /* a checkpoint; NULL: the latest, where one exists */
     const char *report;        /* file; NULL none */
-    sw_progress_mode progress; /* */
-    sw_log_level log_level;    /* */
-    bool is_log_json;          /* */
+    sw_progress_mode progress; /* of --progress */
+    sw_log_level log_level;    /* of --log-level */
+    bool is_log_json;          /* --log-format json */
 } run_settings;
 
 static int set_option(void *arg, int id, const char *value, sw_error *err)
@@ -66,12 +66,10 @@ static int set_option(void *arg, int id, const char *value, sw_error *err)
     case OPTION_SIM: settings->job.config.is_sim = true; break;
     case OPTION_SEED: return sw_cli_read_count(value, 0, UINT64_MAX, &settings->job.config.seed, err);
     case OPTION_PROGRESS:
-        if ((rc = sw_cli_read_word(value, modes, &index, err)) == SW_OK)
-            settings->progress = (sw_progress_mode)index;
+        if ((rc = sw_cli_read_word(value, modes, &index, err)) == SW_OK) settings->progress = (sw_progress_mode)index;
         break;
     case OPTION_LOG_LEVEL:
-        if ((rc = sw_cli_read_word(value, levels, &index, err)) == SW_OK)
-            settings->log_level = (sw_log_level)index;
+        if ((rc = sw_cli_read_word(value, levels, &index, err)) == SW_OK) settings->log_level = (sw_log_level)index;
         break;
     case OPTION_LOG_FORMAT:
         if ((rc = sw_cli_read_word(value, formats, &index, err)) == SW_OK) settings->is_log_json = index == 1;
@@ -140,9 +138,10 @@ static void say_what_was_not_kept(sw_runner *runner)
 {
     sw_buf names = { 0 };
     sw_error err;
-    if (sw_runner_call(runner, "swlua.internal.engine", "state_not_kept", NULL, &names, &err) == SW_OK && names.size > 0)
-        fprintf(stderr, "swlua: %s: the state of %.*s was not kept (delivery at-most-once)\n", runner->job, (int)names.size,
-                (const char *)names.data);
+    if (sw_runner_call(runner, "swlua.internal.engine", "state_not_kept", NULL, &names, &err) == SW_OK &&
+        names.size > 0)
+        fprintf(stderr, "swlua: %s: the state of %.*s was not kept (delivery at-most-once)\n", runner->job,
+                (int)names.size, (const char *)names.data);
     sw_buf_deinit(&names);
 }
 
@@ -161,8 +160,7 @@ static int run_job(sw_runner *runner, sw_progress_mode mode)
     sw_progress_end(&progress, status);
     sw_progress_deinit(&progress);
     if (status == SW_EXIT_OK && runner->engine.is_stopping) say_what_was_not_kept(runner);
-    if (status != SW_EXIT_OK)
-        fprintf(stderr, "swlua: %s failed: %s\n", runner->job, runner->engine.failure.text);
+    if (status != SW_EXIT_OK) fprintf(stderr, "swlua: %s failed: %s\n", runner->job, runner->engine.failure.text);
     return status;
 }
 
@@ -191,8 +189,7 @@ static int run_settled(const sw_command *command, const run_settings *settings)
 {
     sw_report *report = NULL;
     sw_error err;
-    if (settings->from != NULL && strcmp(settings->from, "none") != 0 &&
-        strcmp(settings->from, "latest") != 0) {
+    if (settings->from != NULL && strcmp(settings->from, "none") != 0 && strcmp(settings->from, "latest") != 0) {
         fprintf(stderr, "swlua: there is no checkpoint \"%s\": this version stores none\n", settings->from);
         return SW_EXIT_STATE;
     }
@@ -210,8 +207,7 @@ static int run_run(const sw_command *command, int argc, char **argv)
     int status;
     sw_job_options_init(&settings.job);
     if (sw_command_begin(command, argc, argv, set_option, &settings, &parsed, &status)) {
-        if (sw_job_options_take_script(&settings.job, &parsed, &err) == SW_OK)
-            status = run_settled(command, &settings);
+        if (sw_job_options_take_script(&settings.job, &parsed, &err) == SW_OK) status = run_settled(command, &settings);
         else status = sw_command_misused(command, "%s", err.text);
     }
     sw_job_options_deinit(&settings.job);

@@ -45,8 +45,7 @@ static int test_files(int argc, char **argv)
     if (rc == SW_OK) rc = call_busted(script, argc, argv, &result, &err);
     sw_script_free(script);
     if (rc != SW_OK) fprintf(stderr, "swlua test: %s\n", err.text);
-    else if (result < 0)
-        fputs("swlua test: busted is not installed; on Debian: apt install lua-busted\n", stderr);
+    else if (result < 0) fputs("swlua test: busted is not installed; on Debian: apt install lua-busted\n", stderr);
     return rc == SW_OK && result == 0 ? SW_EXIT_OK : SW_EXIT_FAILED;
 }
 

@@ -9,9 +9,9 @@
 #define LIKELY(cond) __builtin_expect(!!(cond), 1)
 
 typedef struct slot {
-    alignas(LINE) sw_batch
-        batch;       /* published: the consumer's to read; else empty, its memory the producer's to reuse */
-    uint32_t events; /* event rows in batch */
+    alignas(
+        LINE) sw_batch batch; /* published: the consumer's to read; else empty, its memory the producer's to reuse */
+    uint32_t events;          /* event rows in batch */
 } slot;
 
 /* Indexes and totals only grow and may wrap; what is in the channel is a difference. */
@@ -24,17 +24,16 @@ struct sw_channel {
 
     /* --- the producer's own --- */
     alignas(LINE) sw_batch open; /* rows not yet published */
-    _Atomic uint64_t
-        events_put; /* event rows ever put; other threads read it only for sw_channel_fill and a wake */
-    uint64_t events_limit; /* events_put may grow up to this, as far as the producer has seen */
-    uint64_t open_limit;   /* bytes; a row fits while open.size is below, as far as the producer has seen */
-    int64_t wm_sent;       /* watermark carried by the last row put */
-    int64_t wm_noted;      /* watermark of sw_channel_watermark; due when above wm_sent */
-    uint64_t events_published; /* event rows ever published */
-    uint32_t popped_seen;      /* `popped` when last looked at */
-    uint32_t open_closers;     /* CONTROL and END rows in open */
-    bool is_ended;             /* an END row was put */
-    bool is_waiting;           /* producer_waits may be set */
+    _Atomic uint64_t events_put; /* event rows ever put; other threads read it only for sw_channel_fill and a wake */
+    uint64_t events_limit;       /* events_put may grow up to this, as far as the producer has seen */
+    uint64_t open_limit;         /* bytes; a row fits while open.size is below, as far as the producer has seen */
+    int64_t wm_sent;             /* watermark carried by the last row put */
+    int64_t wm_noted;            /* watermark of sw_channel_watermark; due when above wm_sent */
+    uint64_t events_published;   /* event rows ever published */
+    uint32_t popped_seen;        /* `popped` when last looked at */
+    uint32_t open_closers;       /* CONTROL and END rows in open */
+    bool is_ended;               /* an END row was put */
+    bool is_waiting;             /* producer_waits may be set */
 
     /* --- written by the producer, read by the consumer --- */
     alignas(LINE) atomic_uint published; /* batches ever published */
@@ -55,8 +54,7 @@ struct sw_channel {
 #define RELAXED(field) atomic_load_explicit(&(field), memory_order_relaxed)
 #define SET_RELAXED(field, value) atomic_store_explicit(&(field), (value), memory_order_relaxed)
 
-int sw_channel_new(sw_channel **out, uint32_t queue, sw_channel_wake on_data, sw_channel_wake on_room,
-                   sw_error *err)
+int sw_channel_new(sw_channel **out, uint32_t queue, sw_channel_wake on_data, sw_channel_wake on_room, sw_error *err)
 {
     SW_ASSERT(queue >= 1);
     uint8_t *block = sw_calloc(1, sizeof(sw_channel) + LINE - 1);
@@ -152,8 +150,7 @@ static part next_part(const sw_channel *channel)
 {
     const sw_batch *open = &channel->open;
     if (channel->open_closers == 0)
-        return (part){ open->size, open->count,
-                       (uint32_t)(RELAXED(channel->events_put) - channel->events_published) };
+        return (part){ open->size, open->count, (uint32_t)(RELAXED(channel->events_put) - channel->events_published) };
     part p = { 0, 0, 0 };
     const sw_row *row = first_row(open);
     bool is_closed = false;
@@ -269,8 +266,8 @@ int sw_channel_put(sw_channel *channel, const sw_row *row, int64_t wm)
     return SW_OK;
 }
 
-int sw_channel_put_keyed(sw_channel *channel, const sw_row *row, int64_t wm, uint64_t hash,
-                         const uint8_t *key, uint32_t key_len)
+int sw_channel_put_keyed(sw_channel *channel, const sw_row *row, int64_t wm, uint64_t hash, const uint8_t *key,
+                         uint32_t key_len)
 {
     SW_ASSERT(row->kind == SW_ROW_EVENT);
     if (!LIKELY(fits_as_seen(channel)) && !fits_after_a_look(channel)) return SW_EFULL;

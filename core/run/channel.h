@@ -42,8 +42,7 @@ typedef struct sw_channel_wake {
 } sw_channel_wake;
 
 /* queue: events it holds before it is full, >= 1. on_data wakes the consumer, on_room the producer. */
-int sw_channel_new(sw_channel **out, uint32_t queue, sw_channel_wake on_data, sw_channel_wake on_room,
-                   sw_error *err);
+int sw_channel_new(sw_channel **out, uint32_t queue, sw_channel_wake on_data, sw_channel_wake on_room, sw_error *err);
 void sw_channel_free(sw_channel *channel);
 
 /* --- producer ------------------------------------------------------------------------------------------- */
@@ -55,8 +54,8 @@ int sw_channel_put(sw_channel *channel, const sw_row *row, int64_t wm);
 
 /* The same for a row that is to be sent with a key: hash and key bytes are placed behind the body of the
  * copy. */
-int sw_channel_put_keyed(sw_channel *channel, const sw_row *row, int64_t wm, uint64_t hash,
-                         const uint8_t *key, uint32_t key_len);
+int sw_channel_put_keyed(sw_channel *channel, const sw_row *row, int64_t wm, uint64_t hash, const uint8_t *key,
+                         uint32_t key_len);
 
 /* Notes that the watermark is now `wm` for what follows. */
 void sw_channel_watermark(sw_channel *channel, int64_t wm);
@@ -83,8 +82,7 @@ bool sw_channel_await_data(sw_channel *channel);
 
 /* --- any thread ----------------------------------------------------------------------------------------- */
 
-uint64_t
-sw_channel_fill(const sw_channel *channel); /* event rows in it now (published or open), approximately */
+uint64_t sw_channel_fill(const sw_channel *channel); /* event rows in it now (published or open), approximately */
 uint32_t sw_channel_queue(const sw_channel *channel);
 
 #endif

@@ -2,8 +2,9 @@
  *
  *     source: outside --fill--> batch of rows ---> task           sink: task ---> row --write--> outside
  *
- * Connectors know transport and format; the engine knows time, watermarks, groupings, delivery and threads. One object serves one
- * instance. Custom sources and sinks (Lua tables) do not come through here: their calls are part of the task's Lua loop.
+ * Connectors know transport and format; the engine knows time, watermarks, groupings, delivery and threads. One
+ * object serves one instance. Custom sources and sinks (Lua tables) do not come through here: their calls are part of
+ * the task's Lua loop.
  *
  * Ownership  The task instance owns its connector; close frees it, whatever it returns.
  * Threads    All calls of one object come from the worker of its task instance, never two at once.
@@ -44,12 +45,12 @@ static inline const sw_option *sw_options_find(const sw_options *options, const 
 /* --- sources --------------------------------------------------------------------------------------------------- */
 
 typedef struct sw_source_context {
-    const char *component;      /* for messages */
-    uint32_t instance, count;   /* this instance's number, and how many there are: an instance reads its own part */
-    const sw_schema *schema;    /* rows are records of it; NULL: msgpack maps */
-    const char *time_field;     /* field that gives event time; NULL: the clock at arrival */
-    int64_t max_ahead_ms;       /* an event time further ahead of the clock is malformed; 0: no bound */
-    sw_clock *clock;            /* the engine's */
+    const char *component;    /* for messages */
+    uint32_t instance, count; /* this instance's number, and how many there are: an instance reads its own part */
+    const sw_schema *schema;  /* rows are records of it; NULL: msgpack maps */
+    const char *time_field;   /* field that gives event time; NULL: the clock at arrival */
+    int64_t max_ahead_ms;     /* an event time further ahead of the clock is malformed; 0: no bound */
+    sw_clock *clock;          /* the engine's */
 } sw_source_context;
 
 typedef struct sw_source sw_source;
@@ -60,9 +61,9 @@ struct sw_source {
 };
 
 typedef struct sw_source_ops {
-    /* Appends up to max_rows rows (EVENT: time, schema, body, len set; or MALFORMED) to `out`. SW_OK with at least one row;
-     * SW_EEMPTY: nothing now, wait; SW_ECLOSED: ended for good (rows may have been added: they count); else it failed. Must not
-     * block where it can say SW_EEMPTY. */
+    /* Appends up to max_rows rows (EVENT: time, schema, body, len set; or MALFORMED) to `out`. SW_OK with at least
+     * one row; SW_EEMPTY: nothing now, wait; SW_ECLOSED: ended for good (rows may have been added: they count); else
+     * it failed. Must not block where it can say SW_EEMPTY. */
     int (*fill)(sw_source *source, sw_batch *out, uint32_t max_rows, sw_error *err);
     void (*close)(sw_source *source);
 } sw_source_ops;
@@ -81,8 +82,8 @@ struct sw_sink {
 };
 
 typedef struct sw_sink_ops {
-    /* Takes one event row of either shape. SW_OK; SW_ETYPE or SW_EFORMAT: this event cannot be written (nothing of it was), which is an
-     * error of the event; else the sink failed. */
+    /* Takes one event row of either shape. SW_OK; SW_ETYPE or SW_EFORMAT: this event cannot be written (nothing of it
+     * was), which is an error of the event; else the sink failed. */
     int (*write)(sw_sink *sink, const sw_row *row, sw_error *err);
     /* Hands on what is buffered: called when the task has nothing to do, and at least every few ms. */
     int (*flush)(sw_sink *sink, sw_error *err);

@@ -77,8 +77,8 @@ static bool edge_needs(const sw_edge *edge, uint32_t sender, uint32_t receiver)
 /* Whom a channel wakes: nobody when both ends run on one thread. */
 static sw_channel_wake wake_of(sw_engine *engine, uint32_t worker, uint32_t other)
 {
-    if (engine->options.is_sim || worker == other) return (sw_channel_wake){NULL, NULL};
-    return (sw_channel_wake){sw_worker_wake, &engine->workers[worker]};
+    if (engine->options.is_sim || worker == other) return (sw_channel_wake){ NULL, NULL };
+    return (sw_channel_wake){ sw_worker_wake, &engine->workers[worker] };
 }
 
 static int make_channel(sw_engine *engine, const sw_edge *edge, uint32_t sender, uint32_t receiver, sw_channel **out,
@@ -94,7 +94,7 @@ static int make_channel(sw_engine *engine, const sw_edge *edge, uint32_t sender,
     if (inputs == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
     to->inputs = inputs;
     inputs[to->input_count++] =
-        (sw_input){.wm = SW_TIME_MIN, .edge = (uint32_t)(edge - engine->graph->edges), .channel = *out};
+        (sw_input){ .wm = SW_TIME_MIN, .edge = (uint32_t)(edge - engine->graph->edges), .channel = *out };
     return SW_OK;
 }
 
@@ -139,8 +139,8 @@ static int make_ports_of(sw_engine *engine, sw_task *task, sw_error *err)
         if (edge->is_fused || graph->components[edge->from].task != task->plan_task) continue;
         uint32_t receivers = graph->components[edge->to].parallelism;
         sw_channel **channels = &engine->channels[engine->first_channel[e] + task->number * receivers];
-        int rc = sw_port_init(&task->ports[task->port_count], edge, task->number, channels, receivers, &task->wm[0],
-                              err);
+        int rc =
+            sw_port_init(&task->ports[task->port_count], edge, task->number, channels, receivers, &task->wm[0], err);
         if (rc != SW_OK) return rc;
         task->port_edges[task->port_count++] = e;
     }
@@ -191,7 +191,8 @@ void sw_engine_close(sw_engine *engine)
     for (uint32_t w = 0; engine->workers != NULL && w < engine->options.workers; w++)
         sw_worker_deinit(&engine->workers[w]);
     for (uint32_t i = 0; engine->tasks != NULL && i < engine->task_count; i++) sw_task_deinit(&engine->tasks[i]);
-    for (uint32_t i = 0; engine->channels != NULL && i < engine->channel_count; i++) sw_channel_free(engine->channels[i]);
+    for (uint32_t i = 0; engine->channels != NULL && i < engine->channel_count; i++)
+        sw_channel_free(engine->channels[i]);
     for (uint32_t c = 0; engine->instances != NULL && c < engine->graph->component_count; c++)
         sw_free(engine->instances[c]);
     sw_free(engine->workers);
@@ -242,8 +243,7 @@ uint32_t sw_engine_send_control(sw_engine *engine)
 {
     atomic_store(&engine->control_answers, 0);
     uint32_t id = atomic_fetch_add(&engine->control_sent, 1) + 1;
-    for (uint32_t i = 0; i < engine->task_count; i++)
-        __atomic_store_n(&engine->tasks[i].control, id, __ATOMIC_RELAXED);
+    for (uint32_t i = 0; i < engine->task_count; i++) __atomic_store_n(&engine->tasks[i].control, id, __ATOMIC_RELAXED);
     wake_all(engine);
     return id;
 }
@@ -302,7 +302,7 @@ static void tick(sw_engine *engine)
 
 static int run_threads(sw_engine *engine)
 {
-    sw_error err = {0};
+    sw_error err = { 0 };
     atomic_store(&engine->running, engine->options.workers);
     for (uint32_t w = 0; w < engine->options.workers; w++) {
         if (sw_worker_start(&engine->workers[w], &err) == SW_OK) continue;
@@ -310,7 +310,7 @@ static int run_threads(sw_engine *engine)
         sw_engine_fail(engine, 1, "%s", err.text);
         break;
     }
-    struct pollfd pfd = {.fd = engine->wake_fd, .events = POLLIN};
+    struct pollfd pfd = { .fd = engine->wake_fd, .events = POLLIN };
     int64_t ticked_ns = sw_clock_mono_ns(engine->clock);
     while (atomic_load(&engine->running) > 0) {
         uint64_t count;

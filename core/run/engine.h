@@ -1,12 +1,13 @@
 /* engine.h -- a running job: its tasks and channels, the workers that run them, and the coordinator's view of both.
  *
- *     graph --open--> tasks, channels --start--> workers (threads, or one thread with a seeded order) --> finished | failed
+ *     graph --open--> tasks, channels --start--> workers (threads, or one thread with a seeded order) --> finished |
+ *     failed
  *
  * The engine knows no Lua: whoever opens it gives it sw_engine_ops, which build and resume the coroutines of tasks.
  *
  * Scheduling  *threads*: each worker is a thread with a libevent loop, and runs its tasks in turn. *sim*: the caller's
- *             thread runs one runnable task after the other, drawn by a seeded generator, on a virtual clock that jumps when nothing
- *             can run. The tasks cannot tell the difference.
+ *             thread runs one runnable task after the other, drawn by a seeded generator, on a virtual clock that
+ *             jumps when nothing can run. The tasks cannot tell the difference.
  * Failing     The first sw_engine_fail wins; all workers stop at their next step; nothing is drained.
  * Stopping    sw_engine_stop ends the sources as if their input had ended; everything in flight is finished.
  *
@@ -29,13 +30,15 @@
 #define SW_QUEUE_DEFAULT 1024
 
 typedef struct sw_engine_ops {
-    void *arg;                                                            /* passed to each */
-    int (*start_worker)(void *arg, sw_worker *worker, sw_error *err);     /* on the worker's thread: make coroutines of its tasks */
-    sw_step (*resume)(void *arg, sw_task *task);                          /* run a task until it yields */
-    void (*stop_worker)(void *arg, sw_worker *worker);                    /* on the worker's thread, at its end */
-    void (*on_tick)(void *arg);                                           /* threads: main thread, about every 100 ms; may be NULL */
-    int (*dead_letter)(void *arg, const sw_row *row, sw_error *err);      /* any worker: an event set aside that nobody reads */
-    void (*on_stuck)(void *arg, sw_task *task);                           /* main thread: a call of user code does not return */
+    void *arg; /* passed to each */
+    int (*start_worker)(void *arg, sw_worker *worker,
+                        sw_error *err);                /* on the worker's thread: make coroutines of its tasks */
+    sw_step (*resume)(void *arg, sw_task *task);       /* run a task until it yields */
+    void (*stop_worker)(void *arg, sw_worker *worker); /* on the worker's thread, at its end */
+    void (*on_tick)(void *arg);                        /* threads: main thread, about every 100 ms; may be NULL */
+    int (*dead_letter)(void *arg, const sw_row *row,
+                       sw_error *err);          /* any worker: an event set aside that nobody reads */
+    void (*on_stuck)(void *arg, sw_task *task); /* main thread: a call of user code does not return */
 } sw_engine_ops;
 
 typedef struct sw_engine_options {
@@ -50,35 +53,36 @@ typedef struct sw_engine_options {
 } sw_engine_options;
 
 typedef struct sw_engine {
-    sw_graph *graph;           /* borrowed; planned by open */
-    sw_engine_options options; /* */
-    sw_engine_ops ops;         /* */
-    sw_clock *clock;           /* borrowed */
-    int64_t start_wall_ms;     /* clock at open */
-    int64_t start_mono_ns;     /* clock at open */
-    sw_worker *workers;        /* options.workers of them */
-    sw_task *tasks;            /* every task instance, by plan task, then instance */
-    uint32_t task_count;       /* */
-    uint32_t *first_task;      /* by plan task: index of its instance 0 in tasks */
-    sw_instance **instances;   /* by component: its parallelism counters */
-    sw_channel **channels;     /* all of them, by edge, sender, receiver; NULL where forward needs none */
-    uint32_t *first_channel;   /* by edge: index in channels of (sender 0, receiver 0) */
-    uint32_t channel_count;    /* */
-    sw_rng rng;                /* sim: draws the next task */
-    pthread_mutex_t lock;      /* guards failure, and the start line */
-    pthread_cond_t started;    /* workers wait here until all are set up */
-    uint32_t started_count;    /* workers set up */
-    int exit_code;             /* of the failure; 0 none */
-    sw_error failure;          /* why */
-    _Atomic bool is_failed;    /* stop at once */
-    _Atomic bool is_stopping;  /* stop was asked for */
-    _Atomic uint32_t running;  /* workers not yet at their end */
-    _Atomic uint32_t control_sent;     /* newest control item issued */
-    _Atomic uint32_t control_answers;  /* tasks that have acted on it */
-    int wake_fd;               /* wakes the main thread */
+    sw_graph *graph;                  /* borrowed; planned by open */
+    sw_engine_options options;        /* as given to open */
+    sw_engine_ops ops;                /* as given to open */
+    sw_clock *clock;                  /* borrowed */
+    int64_t start_wall_ms;            /* clock at open */
+    int64_t start_mono_ns;            /* clock at open */
+    sw_worker *workers;               /* options.workers of them */
+    sw_task *tasks;                   /* every task instance, by plan task, then instance */
+    uint32_t task_count;              /* entries of tasks */
+    uint32_t *first_task;             /* by plan task: index of its instance 0 in tasks */
+    sw_instance **instances;          /* by component: its parallelism counters */
+    sw_channel **channels;            /* all of them, by edge, sender, receiver; NULL where forward needs none */
+    uint32_t *first_channel;          /* by edge: index in channels of (sender 0, receiver 0) */
+    uint32_t channel_count;           /* entries of channels */
+    sw_rng rng;                       /* sim: draws the next task */
+    pthread_mutex_t lock;             /* guards failure, and the start line */
+    pthread_cond_t started;           /* workers wait here until all are set up */
+    uint32_t started_count;           /* workers set up */
+    int exit_code;                    /* of the failure; 0 none */
+    sw_error failure;                 /* why */
+    _Atomic bool is_failed;           /* stop at once */
+    _Atomic bool is_stopping;         /* stop was asked for */
+    _Atomic uint32_t running;         /* workers not yet at their end */
+    _Atomic uint32_t control_sent;    /* newest control item issued */
+    _Atomic uint32_t control_answers; /* tasks that have acted on it */
+    int wake_fd;                      /* wakes the main thread */
 } sw_engine;
 
-/* Plans the graph and makes tasks and channels; starts nothing. SW_EINVAL for a graph that cannot be, SW_ENOMEM, SW_EIO. */
+/* Plans the graph and makes tasks and channels; starts nothing. SW_EINVAL for a graph that cannot be, SW_ENOMEM,
+ * SW_EIO. */
 int sw_engine_open(sw_engine *engine, sw_graph *graph, const sw_engine_options *options, const sw_engine_ops *ops,
                    sw_error *err);
 void sw_engine_close(sw_engine *engine);
@@ -89,16 +93,17 @@ int sw_engine_run(sw_engine *engine);
 void sw_engine_stop(sw_engine *engine);
 void sw_engine_fail(sw_engine *engine, int exit_code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* Sends a control item with the next id from all sources through the graph; returns the id. control_answers counts the tasks that it has reached. */
+/* Sends a control item with the next id from all sources through the graph; returns the id. control_answers counts
+ * the tasks that it has reached. */
 uint32_t sw_engine_send_control(sw_engine *engine);
 void sw_engine_answer_control(sw_engine *engine, uint32_t id); /* called by a task */
 
 /* --- sim, step by step (sw.test); sw_engine_run does all of it ------------------------------------------------- */
 
-int sw_engine_sim_start(sw_engine *engine);                   /* sets all workers up; an exit code */
-bool sw_engine_sim_settle(sw_engine *engine);                 /* runs until nothing can run at this time; false: failed */
-int64_t sw_engine_sim_deadline_ms(const sw_engine *engine);   /* engine time at which something falls due; INT64_MAX */
-bool sw_engine_is_done(const sw_engine *engine);              /* every task has ended */
+int sw_engine_sim_start(sw_engine *engine);                 /* sets all workers up; an exit code */
+bool sw_engine_sim_settle(sw_engine *engine);               /* runs until nothing can run at this time; false: failed */
+int64_t sw_engine_sim_deadline_ms(const sw_engine *engine); /* engine time at which something falls due; INT64_MAX */
+bool sw_engine_is_done(const sw_engine *engine);            /* every task has ended */
 
 /* --- time ------------------------------------------------------------------------------------------------------ */
 

@@ -45,8 +45,7 @@ int sw_graph_add_component(sw_graph *graph, const sw_component *component, sw_er
 {
     if (sw_graph_find(graph, component->name) >= 0)
         return sw_error_set(err, SW_EINVAL, "two components are called \"%s\"", component->name);
-    sw_component *list =
-        sw_realloc(graph->components, (graph->component_count + 1) * sizeof(*graph->components));
+    sw_component *list = sw_realloc(graph->components, (graph->component_count + 1) * sizeof(*graph->components));
     if (list == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
     graph->components = list;
     sw_component *copy = &list[graph->component_count];
@@ -92,7 +91,7 @@ int sw_graph_add_edge(sw_graph *graph, const sw_edge *edge, sw_error *err)
 
 const char *sw_grouping_name(sw_grouping grouping)
 {
-    static const char *const names[] = {"forward", "shuffle", "key", "broadcast", "global", "partition"};
+    static const char *const names[] = { "forward", "shuffle", "key", "broadcast", "global", "partition" };
     return names[grouping];
 }
 
@@ -159,8 +158,8 @@ static int set_parallelism(sw_graph *graph, uint32_t c, uint32_t job_parallelism
         return sw_error_set(err, SW_EINVAL, "component \"%s\" works on one resource and cannot have parallelism %u",
                             component->name, component->parallelism);
     if (component->parallelism < 1 || component->parallelism > SW_PARALLELISM_MAX)
-        return sw_error_set(err, SW_EINVAL, "component \"%s\": parallelism %u is not between 1 and %d",
-                            component->name, component->parallelism, SW_PARALLELISM_MAX);
+        return sw_error_set(err, SW_EINVAL, "component \"%s\": parallelism %u is not between 1 and %d", component->name,
+                            component->parallelism, SW_PARALLELISM_MAX);
     for (uint32_t e = 0; e < graph->edge_count; e++) {
         sw_edge *edge = &graph->edges[e];
         if (edge->to == c && edge->grouping == SW_GROUPING_FORWARD &&
@@ -200,7 +199,7 @@ static int join_task(sw_graph *graph, uint32_t c, uint32_t task, sw_error *err)
         if (list == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
         graph->tasks = list;
         task = graph->task_count++;
-        list[task] = (sw_plan_task){.head = c, .parallelism = graph->components[c].parallelism};
+        list[task] = (sw_plan_task){ .head = c, .parallelism = graph->components[c].parallelism };
     } else {
         for (uint32_t e = 0; e < graph->edge_count; e++)
             if (graph->edges[e].to == c) graph->edges[e].is_fused = true;

@@ -6,8 +6,8 @@
  * equal parallelisms, or both sides have one instance; and all other inputs of its consumer come from the same task;
  * and the consumer asks for no queue of its own. A component with any other input heads a task.
  *
- * Parallelism: the component's own; else 1 on a single resource; else that of its upstream when all its inputs are forwarded;
- * else the job's (1 behind global()). A forward edge between unequal parallelisms is a shuffle.
+ * Parallelism: the component's own; else 1 on a single resource; else that of its upstream when all its inputs are
+ * forwarded; else the job's (1 behind global()). A forward edge between unequal parallelisms is a shuffle.
  *
  * Ownership  The graph owns all strings and arrays in it.
  * Threads    Built by one thread, then read by all.
@@ -36,7 +36,7 @@ typedef enum sw_grouping {
 
 typedef struct sw_component {
     char *name;               /* unique in the job */
-    sw_component_kind kind;   /* */
+    sw_component_kind kind;   /* what it does with events */
     bool is_single;           /* works on one resource: has one instance */
     uint32_t parallelism_own; /* as said in the script; 0: not said */
     uint32_t queue_own;       /* events per input channel as said in the script; 0: not said */
@@ -63,11 +63,11 @@ typedef struct sw_plan_task {
 
 typedef struct sw_graph {
     sw_component *components; /* in order of declaration */
-    uint32_t component_count; /* */
+    uint32_t component_count; /* entries of components */
     sw_edge *edges;           /* in order of declaration */
-    uint32_t edge_count;      /* */
+    uint32_t edge_count;      /* entries of edges */
     sw_plan_task *tasks;      /* set by the plan */
-    uint32_t task_count;      /* */
+    uint32_t task_count;      /* entries of tasks */
 } sw_graph;
 
 void sw_graph_init(sw_graph *graph);
@@ -77,7 +77,8 @@ void sw_graph_deinit(sw_graph *graph);
 int sw_graph_add_component(sw_graph *graph, const sw_component *component, sw_error *err);
 int sw_graph_add_edge(sw_graph *graph, const sw_edge *edge, sw_error *err);
 
-/* Fills in what the plan sets. SW_EINVAL for a cycle, duplicate names, or a parallelism out of bounds; the text says which. */
+/* Fills in what the plan sets. SW_EINVAL for a cycle, duplicate names, or a parallelism out of bounds; the text says
+ * which. */
 int sw_graph_plan(sw_graph *graph, uint32_t job_parallelism, sw_error *err);
 
 /* Index of the component called name, or -1. */

@@ -111,7 +111,7 @@ static int overflow_to(sw_port *port, uint32_t index, const sw_row *row, uint64_
 int sw_port_put_over(sw_port *port, const sw_row *row, const uint8_t *key, uint32_t key_len, uint32_t instance,
                      sw_error *err)
 {
-    static const uint8_t no_key[1] = {0};
+    static const uint8_t no_key[1] = { 0 };
     uint32_t index = instance;
     int rc = SW_OK;
     uint64_t hash = 0;

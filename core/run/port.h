@@ -20,19 +20,20 @@
 #include "state/key.h"
 
 typedef struct sw_port {
-    const int64_t *wm;     /* the watermark of what is sent; in the task instance */
-    sw_channel **channels; /* by consumer instance; with forward only the own one is set. Array owned, channels borrowed */
-    uint32_t count;        /* consumer instances */
-    uint32_t own;          /* forward: the one it sends to */
-    uint32_t next;         /* shuffle: the one that gets the next event */
-    uint32_t target;       /* the one that was full at the last SW_EFULL */
-    sw_grouping grouping;  /* */
-    sw_key_fields fields;  /* key by fields; count 0 otherwise */
-    sw_buf key;            /* scratch for key bytes */
-    sw_batch overflow;     /* rows taken over the bound, each with its target in `reserved`; they go first */
+    const int64_t *wm; /* the watermark of what is sent; in the task instance */
+    sw_channel *
+        *channels;   /* by consumer instance; with forward only the own one is set. Array owned, channels borrowed */
+    uint32_t count;  /* consumer instances */
+    uint32_t own;    /* forward: the one it sends to */
+    uint32_t next;   /* shuffle: the one that gets the next event */
+    uint32_t target; /* the one that was full at the last SW_EFULL */
+    sw_grouping grouping;   /* of the edge */
+    sw_key_fields fields;   /* key by fields; count 0 otherwise */
+    sw_buf key;             /* scratch for key bytes */
+    sw_batch overflow;      /* rows taken over the bound, each with its target in `reserved`; they go first */
     uint32_t overflow_next; /* bytes of it that have gone */
-    int64_t wm_sent;       /* watermark last noted on all channels */
-    int64_t open_since_ns; /* when the oldest unpublished row was first seen; 0 none */
+    int64_t wm_sent;        /* watermark last noted on all channels */
+    int64_t open_since_ns;  /* when the oldest unpublished row was first seen; 0 none */
 } sw_port;
 
 /* instance: the sender's own number. channels: borrowed, edge's consumer count of them. */
@@ -40,16 +41,16 @@ int sw_port_init(sw_port *port, const sw_edge *edge, uint32_t instance, sw_chann
                  const int64_t *wm, sw_error *err);
 void sw_port_deinit(sw_port *port);
 
-/* Sends a row by forward, shuffle, broadcast, global, or key by fields. SW_OK; SW_EFULL; SW_ETYPE, SW_EINVAL or SW_ELIMIT: the
- * row's key cannot be one (err says why); SW_ENOMEM. */
+/* Sends a row by forward, shuffle, broadcast, global, or key by fields. SW_OK; SW_EFULL; SW_ETYPE, SW_EINVAL or
+ * SW_ELIMIT: the row's key cannot be one (err says why); SW_ENOMEM. */
 int sw_port_put(sw_port *port, const sw_row *row, sw_error *err);
 /* Sends a row with a key made elsewhere (canonical bytes of key.h). */
 int sw_port_put_key(sw_port *port, const sw_row *row, const uint8_t *key, uint32_t key_len);
 /* Sends a row to one instance. SW_EINVAL when there is no such instance. */
 int sw_port_put_to(sw_port *port, const sw_row *row, uint32_t instance);
 /* Takes a row though its channel is full, for a caller that cannot wait: up to SW_OVERFLOW_ROWS are kept behind the
- * channels and go before anything that is put later. Key bytes and instance as in the functions above, where the grouping
- * needs them, and their codes. SW_EFULL beyond that; a broadcast is taken for all or for none. */
+ * channels and go before anything that is put later. Key bytes and instance as in the functions above, where the
+ * grouping needs them, and their codes. SW_EFULL beyond that; a broadcast is taken for all or for none. */
 int sw_port_put_over(sw_port *port, const sw_row *row, const uint8_t *key, uint32_t key_len, uint32_t instance,
                      sw_error *err);
 /* Moves what was taken over the bound into the channels: SW_OK when nothing is left, else SW_EFULL. */

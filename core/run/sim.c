@@ -5,7 +5,7 @@
 int sw_engine_sim_start(sw_engine *engine)
 {
     for (uint32_t w = 0; w < engine->options.workers; w++) {
-        sw_error err = {0};
+        sw_error err = { 0 };
         if (engine->ops.start_worker(engine->ops.arg, &engine->workers[w], &err) == SW_OK) continue;
         sw_engine_fail(engine, err.code == SW_ESCRIPT ? 3 : 1, "%s", err.text);
         break;

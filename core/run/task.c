@@ -140,7 +140,7 @@ int sw_task_send(sw_task *task, sw_row_kind kind, uint32_t id)
     struct {
         sw_row row;
         uint64_t id;
-    } item = {.id = id};
+    } item = { .id = id };
     item.row.len = sizeof(item);
     item.row.body_len = sizeof(item.id);
     item.row.kind = (uint8_t)kind;

@@ -3,12 +3,13 @@
  *     inputs (channels) --next/release--> coroutine (internal/loop.lua) --put--> ports (channels), sinks
  *     source (connector) --fill--/
  *
- * The coroutine runs until it has nothing to read, nowhere to write, or has done one batch, and then yields a sw_step. It is resumed
- * when sw_task_is_runnable says so. A control item blocks the input it came by until it has come by all others that have
- * not ended, so what the task has processed by then is exactly what was sent before the item.
+ * The coroutine runs until it has nothing to read, nowhere to write, or has done one batch, and then yields a
+ * sw_step. It is resumed when sw_task_is_runnable says so. A control item blocks the input it came by until it has
+ * come by all others that have not ended, so what the task has processed by then is exactly what was sent before the
+ * item.
  *
- * Layout     The part of sw_task, sw_input and sw_instance above the "private" banners is read and written by Lua through
- *            FFI: script/ffi.h repeats it, and swffi_abi compares the offsets at load.
+ * Layout     The part of sw_task, sw_input and sw_instance above the "private" banners is read and written by Lua
+ *            through FFI: script/ffi.h repeats it, and swffi_abi compares the offsets at load.
  * Ownership  The engine owns tasks; a task owns its inputs, ports, source and sinks.
  * Threads    The worker it lives on, except what is marked atomic. */
 #ifndef SW_RUN_TASK_H
@@ -23,10 +24,11 @@
 #include "run/channel.h"
 #include "run/connector.h"
 #include "run/graph.h"
+#include "run/instance.h"
 #include "run/port.h"
 
-#define SW_TASK_BATCH 256  /* rows a source reads, or a generator makes, before others get their turn */
-#define SW_DOMAINS_MAX 8   /* watermarks of one task: its input's, and one for each event_time in its chain */
+#define SW_TASK_BATCH 256 /* rows a source reads, or a generator makes, before others get their turn */
+#define SW_DOMAINS_MAX 8  /* watermarks of one task: its input's, and one for each event_time in its chain */
 
 typedef enum sw_step {
     SW_STEP_RAN = 1,    /* did something: run again */
@@ -36,19 +38,6 @@ typedef enum sw_step {
     SW_STEP_DONE,       /* ended: END has been sent to every channel */
     SW_STEP_FAILED,     /* the job has failed; the reason is with the engine */
 } sw_step;
-
-/* Counters of one instance of one component: the fields of the report. Written by its worker, read by anyone. */
-typedef struct sw_instance {
-    uint64_t in, out;                 /* events that came, and were emitted */
-    uint64_t late, dropped;           /* */
-    uint64_t malformed;               /* input that did not parse */
-    uint64_t errors, dead_letters;    /* failed calls of user code; those set aside */
-    uint64_t unread;                  /* emitted to an output nobody reads */
-    uint64_t acked, replayed;         /* */
-    /* --- private --- */
-    uint32_t component; /* index in the graph */
-    uint32_t number;    /* 0.. */
-} sw_instance;
 
 typedef struct sw_input {
     int64_t wm;        /* watermark that came by it */
@@ -83,7 +72,7 @@ typedef struct sw_task {
     uint32_t input_next;         /* where the search for a batch goes on */
     sw_port *ports;              /* one per unfused edge that leaves it */
     uint32_t *port_edges;        /* their edges */
-    uint32_t port_count;         /* */
+    uint32_t port_count;         /* entries of ports */
     sw_port *blocked;            /* with SW_STEP_WAIT_ROOM: the port that waits */
     sw_source *source;           /* connector of a source in C; NULL otherwise */
     double rate;                 /* source: events per second; 0 unbounded */
@@ -92,7 +81,7 @@ typedef struct sw_task {
     int64_t time_max;            /* source: greatest event time seen */
     int64_t max_delay_ms;        /* source: how far the watermark trails it */
     sw_sink **sinks;             /* connectors of sinks in C */
-    uint32_t sink_count;         /* */
+    uint32_t sink_count;         /* entries of sinks */
     int64_t sinks_flushed_ns;    /* when they were last flushed */
     bool is_fd_ready;            /* the source's descriptor became readable */
     bool is_waiting_fd;          /* the worker's loop watches the source's descriptor */
@@ -109,7 +98,8 @@ typedef struct sw_task {
 
 /* --- for the coroutine ---------------------------------------------------------------------------------------- */
 
-/* The next input with a batch to read, in turn; NULL when none has (or those that have are blocked by a control item). */
+/* The next input with a batch to read, in turn; NULL when none has (or those that have are blocked by a control
+ * item). */
 sw_input *sw_task_next(sw_task *task);
 void sw_task_release(sw_task *task, sw_input *input);
 
@@ -127,10 +117,12 @@ int64_t sw_task_input_watermark(const sw_task *task);
 /* Reads the next rows of a connector into task->rows; sets their stamps, and the watermark in force before each.
  * SW_STEP_RAN (rows), SW_STEP_WAIT_TIME (nothing now), SW_STEP_DONE (there may be rows), SW_STEP_FAILED (task->err). */
 sw_step sw_task_fill(sw_task *task);
-/* Notes an event's time, for sources in Lua: the watermark is to be time_max - max_delay_ms once timers due have fired. */
+/* Notes an event's time, for sources in Lua: the watermark is to be time_max - max_delay_ms once timers due have
+ * fired. */
 void sw_task_saw_time(sw_task *task, int64_t time);
 
-/* Sends an END or CONTROL row to every channel; SW_EFULL (and `blocked` set) while a port holds rows taken over its bound. */
+/* Sends an END or CONTROL row to every channel; SW_EFULL (and `blocked` set) while a port holds rows taken over its
+ * bound. */
 int sw_task_send(sw_task *task, sw_row_kind kind, uint32_t id);
 
 /* How many events may be made now under `rate`, at most SW_TASK_BATCH; 0: wake_ms is set. */
@@ -139,7 +131,8 @@ uint32_t sw_task_take_credit(sw_task *task);
 /* --- for the worker ------------------------------------------------------------------------------------------- */
 
 bool sw_task_is_runnable(sw_task *task);
-/* Publishes output after a step and flushes sinks: all of it when the task has nothing to do. SW_OK or the failure of a sink. */
+/* Publishes output after a step and flushes sinks: all of it when the task has nothing to do. SW_OK or the failure of
+ * a sink. */
 int sw_task_after_step(sw_task *task, int64_t now_ns, sw_error *err);
 /* Engine time in ms at which something falls due while nothing comes in; INT64_MAX when nothing will. */
 int64_t sw_task_deadline_ms(const sw_task *task, int64_t now_ms);

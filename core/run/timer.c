@@ -7,8 +7,7 @@
 #include "base/hash.h"
 #include "state/slab.h"
 
-#define HEAP_WAYS                                                                                            \
-    4 /* children of a node: half the levels of a binary heap, and siblings share a cache line */
+#define HEAP_WAYS 4        /* children of a node: half the levels of a binary heap, and siblings share a cache line */
 #define HEAP_CAP_FIRST 16  /* timers */
 #define INDEX_CAP_FIRST 32 /* slots, a power of two */
 #define NAME_BYTES_MAX 255

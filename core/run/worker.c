@@ -9,8 +9,8 @@
 #include "base/alloc.h"
 #include "run/engine.h"
 
-#define SPIN_ROUNDS 200       /* looks at the tasks before sleeping: about as long as a wake-up costs */
-#define SLEEP_MS_MAX 1000     /* bound on a sleep without a deadline */
+#define SPIN_ROUNDS 200   /* looks at the tasks before sleeping: about as long as a wake-up costs */
+#define SLEEP_MS_MAX 1000 /* bound on a sleep without a deadline */
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
@@ -178,7 +178,7 @@ static void sleep_until_woken(sw_worker *worker)
     }
     int64_t wait_ms = deadline == INT64_MAX || deadline - now_ms > SLEEP_MS_MAX ? SLEEP_MS_MAX : deadline - now_ms;
     if (wait_ms <= 0) return;
-    struct timeval timeout = {.tv_sec = wait_ms / 1000, .tv_usec = (wait_ms % 1000) * 1000};
+    struct timeval timeout = { .tv_sec = wait_ms / 1000, .tv_usec = (wait_ms % 1000) * 1000 };
     event_add(worker->timeout_event, &timeout);
     event_base_loop(worker->base, EVLOOP_ONCE);
 }
@@ -217,7 +217,7 @@ static void *worker_main(void *arg)
 {
     sw_worker *worker = arg;
     sw_engine *engine = worker->engine;
-    sw_error err = {0};
+    sw_error err = { 0 };
     uint64_t one = 1;
     if (engine->ops.start_worker(engine->ops.arg, worker, &err) != SW_OK)
         sw_engine_fail(engine, err.code == SW_ESCRIPT ? 3 : 1, "%s", err.text);

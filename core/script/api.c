@@ -105,7 +105,7 @@ static int l_intern_schema(lua_State *L)
 /* (graph, { name, kind, single, parallelism, queue }) */
 static int l_graph_component(lua_State *L)
 {
-    static const char *const kinds[] = {"source", "operator", "sink", NULL};
+    static const char *const kinds[] = { "source", "operator", "sink", NULL };
     sw_graph *graph = check_pointer(L, 1);
     sw_error err;
     luaL_checktype(L, 2, LUA_TTABLE);
@@ -125,7 +125,7 @@ static int l_graph_component(lua_State *L)
 /* (graph, { from, to, output, grouping, fields, detached }): components by their index from 0 */
 static int l_graph_edge(lua_State *L)
 {
-    static const char *const groupings[] = {"forward", "shuffle", "key", "broadcast", "global", "partition", NULL};
+    static const char *const groupings[] = { "forward", "shuffle", "key", "broadcast", "global", "partition", NULL };
     sw_graph *graph = check_pointer(L, 1);
     char *fields[64];
     sw_error err;
@@ -154,7 +154,8 @@ static int l_graph_edge(lua_State *L)
     return 0;
 }
 
-/* --- setting up the tasks of a worker ------------------------------------------------------------------------------ */
+/* --- setting up the tasks of a worker ------------------------------------------------------------------------------
+ *  */
 
 static void push_inputs(lua_State *L, sw_task *task)
 {
@@ -192,7 +193,8 @@ static void push_components(lua_State *L, sw_task *task)
     lua_setfield(L, -2, "components");
 }
 
-/* (worker) -> { { task, number, count, components = { { index, instance } }, inputs = { edge }, ports = { [edge] = port } } } */
+/* (worker) -> { { task, number, count, components = { { index, instance } }, inputs = { edge }, ports = { [edge] =
+ * port } } } */
 static int l_tasks(lua_State *L)
 {
     sw_worker *worker = check_pointer(L, 1);
@@ -299,7 +301,8 @@ static int l_open_sink(lua_State *L)
     return 1;
 }
 
-/* --- keyed state: a userdata that owns the stores behind a sw_keyed_instance --------------------------------------- */
+/* --- keyed state: a userdata that owns the stores behind a sw_keyed_instance ---------------------------------------
+ *  */
 
 #define KEYED_TYPE "swlua.keyed"
 
@@ -399,7 +402,8 @@ static int l_keyed_find(lua_State *L)
     return 1;
 }
 
-/* --- scratch, failing, logging --------------------------------------------------------------------------------------- */
+/* --- scratch, failing, logging
+ * --------------------------------------------------------------------------------------- */
 
 #define SCRATCH_TYPE "swlua.scratch"
 
@@ -437,12 +441,13 @@ static int l_fail(lua_State *L)
 /* (level, who, text) */
 static int l_log(lua_State *L)
 {
-    static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
+    static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
     sw_log((sw_log_level)luaL_checkoption(L, 1, NULL, levels), luaL_checkstring(L, 2), "%s", luaL_checkstring(L, 3));
     return 0;
 }
 
-/* (task, row as cdata) -> bool: hands over a dead letter that nobody in the job reads; false when JSON cannot hold it */
+/* (task, row as cdata) -> bool: hands over a dead letter that nobody in the job reads; false when JSON cannot hold it
+ *  */
 static int l_dead_letter(lua_State *L)
 {
     sw_task *task = check_pointer(L, 1);
@@ -465,7 +470,7 @@ static int l_format_number(lua_State *L)
 
 static void push_codes(lua_State *L)
 {
-    static const int codes[] = {SW_EFULL, SW_ETYPE, SW_EFORMAT};
+    static const int codes[] = { SW_EFULL, SW_ETYPE, SW_EFORMAT };
     lua_newtable(L);
     for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
         lua_pushinteger(L, codes[i]);
@@ -479,38 +484,37 @@ static void push_library(lua_State *L)
     Dl_info info;
     if (dladdr((void *)(uintptr_t)swffi_abi, &info) != 0 && strstr(info.dli_fname, ".so") != NULL)
         lua_pushstring(L, info.dli_fname);
-    else
-        lua_pushnil(L);
+    else lua_pushnil(L);
 }
 
 int l_open_core(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"chunk", l_chunk},
-        {"intern_schema", l_intern_schema},
-        {"graph_component", l_graph_component},
-        {"graph_edge", l_graph_edge},
-        {"tasks", l_tasks},
-        {"edge", l_edge},
-        {"set_coroutine", l_set_coroutine},
-        {"port_domain", l_port_domain},
-        {"set_source", l_set_source},
-        {"open_source", l_open_source},
-        {"open_sink", l_open_sink},
-        {"keyed_new", l_keyed_new},
-        {"keyed_fields", l_keyed_fields},
-        {"keyed_entries", l_keyed_entries},
-        {"keyed_find", l_keyed_find},
-        {"scratch_new", l_scratch_new},
-        {"decode_batch", l_decode_batch},
-        {"decode_bytes", l_decode_bytes},
-        {"send_batch", l_send_batch},
-        {"fail", l_fail},
-        {"log", l_log},
-        {"dead_letter", l_dead_letter},
-        {"format_number", l_format_number},
-        {"sim_open", l_sim_open},
-        {NULL, NULL},
+        { "chunk", l_chunk },
+        { "intern_schema", l_intern_schema },
+        { "graph_component", l_graph_component },
+        { "graph_edge", l_graph_edge },
+        { "tasks", l_tasks },
+        { "edge", l_edge },
+        { "set_coroutine", l_set_coroutine },
+        { "port_domain", l_port_domain },
+        { "set_source", l_set_source },
+        { "open_source", l_open_source },
+        { "open_sink", l_open_sink },
+        { "keyed_new", l_keyed_new },
+        { "keyed_fields", l_keyed_fields },
+        { "keyed_entries", l_keyed_entries },
+        { "keyed_find", l_keyed_find },
+        { "scratch_new", l_scratch_new },
+        { "decode_batch", l_decode_batch },
+        { "decode_bytes", l_decode_bytes },
+        { "send_batch", l_send_batch },
+        { "fail", l_fail },
+        { "log", l_log },
+        { "dead_letter", l_dead_letter },
+        { "format_number", l_format_number },
+        { "sim_open", l_sim_open },
+        { NULL, NULL },
     };
     lua_newtable(L);
     luaL_register(L, NULL, functions);

@@ -1,6 +1,7 @@
 /* api.h -- the module "swlua.core": what the engine's Lua modules ask of C while a job is set up, and once per batch.
  *
- * Pointers cross as light userdata and are turned into cdata by internal/ffi.lua. None of these functions is for user code.
+ * Pointers cross as light userdata and are turned into cdata by internal/ffi.lua. None of these functions is for user
+ * code.
  *
  * Threads  Each is called on the thread that owns the Lua state. */
 #ifndef SW_SCRIPT_API_H

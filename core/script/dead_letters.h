@@ -1,6 +1,8 @@
-/* dead_letters.h -- where events go that failed and that no job:dead_letters() reads: dead-letters.jsonl in the state directory.
+/* dead_letters.h -- where events go that failed and that no job:dead_letters() reads: dead-letters.jsonl in the state
+ * directory.
  *
- * The folder and the file are made with the first letter; one line a letter, written at once, appended to what is there.
+ * The folder and the file are made with the first letter; one line a letter, written at once, appended to what is
+ * there.
  *
  * Ownership  open and close pair up; without open (tests) letters are only counted by their component.
  * Threads    write: any worker, one at a time behind a lock. */

@@ -1,7 +1,7 @@
 /* decode.c -- msgpack to Lua values through the C API: called once per batch, for all its table events.
  *
- * Field names repeat from event to event: the key at each position is compared with the one that stood there last time and, when
- * equal, taken from a Lua table by number instead of being interned again.
+ * Field names repeat from event to event: the key at each position is compared with the one that stood there last
+ * time and, when equal, taken from a Lua table by number instead of being interned again.
  *
  * Trust  Bytes come from our own encoders and checked codecs; a bad tag is still an error, not a crash. */
 #include <lauxlib.h>
@@ -26,7 +26,7 @@ typedef struct key_cache {
 } key_cache;
 
 typedef struct decoder {
-    lua_State *L;          /* */
+    lua_State *L;          /* decoded values go on its stack */
     sw_pack_reader reader; /* over the body */
     key_cache *keys;       /* NULL: no cache */
     uint32_t position;     /* of the next key in this event */
@@ -136,15 +136,15 @@ int l_decode_batch(lua_State *L)
 {
     const sw_batch *batch = cdata_pointer(L, 1);
     const sw_row *row = (const sw_row *)(const void *)batch->data;
-    key_cache keys = {0};
+    key_cache keys = { 0 };
     bool has_keys = false;
     lua_settop(L, ARG_BOX);
     for (uint32_t i = 0; i < batch->count; i++, row = sw_row_next(row)) {
         if (row->schema != 0 || row->kind > SW_ROW_MALFORMED) continue;
         if (!has_keys) lua_createtable(L, KEY_CACHE, 0);
         has_keys = true;
-        decoder d = {.L = L, .keys = &keys, .base = 0};
-        d.reader = (sw_pack_reader){sw_row_body(row), sw_row_body(row) + row->body_len};
+        decoder d = { .L = L, .keys = &keys, .base = 0 };
+        d.reader = (sw_pack_reader){ sw_row_body(row), sw_row_body(row) + row->body_len };
         if (push_value(&d, 0) != 0) return luaL_error(L, "a row's msgpack is damaged");
         lua_rawseti(L, 2, (int)i + 1);
     }
@@ -157,7 +157,7 @@ int l_decode_bytes(lua_State *L)
     const uint8_t *bytes = cdata_pointer(L, 1);
     size_t len = (size_t)lua_tonumber(L, 2);
     lua_settop(L, ARG_BOX);
-    decoder d = {.L = L, .reader = {bytes, bytes + len}};
+    decoder d = { .L = L, .reader = { bytes, bytes + len } };
     if (push_value(&d, 0) != 0) return luaL_error(L, "state bytes are damaged");
     return 1;
 }

@@ -38,8 +38,8 @@ enum {
 };
 
 typedef struct encoder {
-    lua_State *L; /* */
-    sw_buf *out;  /* */
+    lua_State *L; /* its top is the value at work */
+    sw_buf *out;  /* where the bytes go; borrowed */
     int depth;    /* tables open */
     char *reason; /* where a refusal is written */
     size_t size;  /* of reason */
@@ -188,9 +188,7 @@ static int encode_value(encoder *e)
     char what[64];
     switch (lua_type(L, -1)) {
     case LUA_TNUMBER: return encode_number(e, lua_tonumber(L, -1));
-    case LUA_TSTRING:
-        bytes = lua_tolstring(L, -1, &len);
-        return sw_pack_str(e->out, bytes, (uint32_t)len);
+    case LUA_TSTRING: bytes = lua_tolstring(L, -1, &len); return sw_pack_str(e->out, bytes, (uint32_t)len);
     case LUA_TBOOLEAN: return sw_pack_bool(e->out, lua_toboolean(L, -1));
     case LUA_TTABLE: return encode_table(e);
     case LUA_TCDATA: return encode_cdata(e);
@@ -204,8 +202,8 @@ static int encode_value(encoder *e)
 /* Makes the row of the event on top of the stack in the task's buffer. */
 static int make_row(encoder *e, sw_task *task, double time, uint32_t stamp)
 {
-    static const uint8_t padding[8] = {0};
-    sw_row header = {.time = (int64_t)time, .stamp = stamp};
+    static const uint8_t padding[8] = { 0 };
+    sw_row header = { .time = (int64_t)time, .stamp = stamp };
     sw_buf_clear(e->out);
     int rc = sw_buf_append(e->out, &header, sizeof(header));
     if (rc == SW_OK) rc = encode_map(e);
@@ -236,8 +234,8 @@ static const void *cdata_pointer(lua_State *L, int index)
     return *(const void *const *)lua_topointer(L, index);
 }
 
-/* Sends events from..count; returns the index of the first that was not sent, and why (a code; 0 when all went). An event that
- * cannot be encoded or sent is named by its index with the reason in task->err. */
+/* Sends events from..count; returns the index of the first that was not sent, and why (a code; 0 when all went). An
+ * event that cannot be encoded or sent is named by its index with the reason in task->err. */
 int l_send_batch(lua_State *L)
 {
     sw_task *task = lua_touserdata(L, ARG_TASK);
@@ -245,7 +243,7 @@ int l_send_batch(lua_State *L)
     const uint32_t *stamps = cdata_pointer(L, ARG_STAMPS);
     const int64_t *watermarks = cdata_pointer(L, ARG_WATERMARKS);
     int from = (int)lua_tointeger(L, ARG_FROM), count = (int)lua_tointeger(L, ARG_COUNT), rc = SW_OK;
-    encoder e = {.L = L, .out = &task->encoded, .reason = task->err.text, .size = sizeof(task->err.text)};
+    encoder e = { .L = L, .out = &task->encoded, .reason = task->err.text, .size = sizeof(task->err.text) };
     lua_settop(L, ARG_OVER);
     for (; from <= count; from++) {
         lua_rawgeti(L, ARG_EVENTS, from);

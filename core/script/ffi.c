@@ -50,18 +50,54 @@ SW_FFI_EXPORT int swffi_scratch_grow(sw_scratch *scratch, uint32_t size)
 
 /* --- tasks ---------------------------------------------------------------------------------------------------- */
 
-SW_FFI_EXPORT uint32_t swffi_stamp(sw_task *task) { return sw_engine_stamp(task->engine); }
-SW_FFI_EXPORT int64_t swffi_now_ms(sw_task *task) { return sw_engine_now_ms(task->engine); }
-SW_FFI_EXPORT sw_input *swffi_task_next(sw_task *task) { return sw_task_next(task); }
-SW_FFI_EXPORT void swffi_task_release(sw_task *task, sw_input *input) { sw_task_release(task, input); }
-SW_FFI_EXPORT int swffi_task_on_end(sw_task *task, sw_input *input) { return sw_task_on_end(task, input); }
-SW_FFI_EXPORT uint32_t swffi_task_control_due(sw_task *task) { return sw_task_control_due(task); }
-SW_FFI_EXPORT void swffi_task_answer(sw_task *task, uint32_t id) { sw_engine_answer_control(task->engine, id); }
-SW_FFI_EXPORT int64_t swffi_task_input_watermark(const sw_task *task) { return sw_task_input_watermark(task); }
-SW_FFI_EXPORT void swffi_task_saw_time(sw_task *task, int64_t time) { sw_task_saw_time(task, time); }
-SW_FFI_EXPORT int swffi_task_fill(sw_task *task) { return sw_task_fill(task); }
-SW_FFI_EXPORT void swffi_task_give_credit(sw_task *task, int count) { task->rate_credit += count; }
-SW_FFI_EXPORT uint32_t swffi_task_credit(sw_task *task) { return sw_task_take_credit(task); }
+SW_FFI_EXPORT uint32_t swffi_stamp(sw_task *task)
+{
+    return sw_engine_stamp(task->engine);
+}
+SW_FFI_EXPORT int64_t swffi_now_ms(sw_task *task)
+{
+    return sw_engine_now_ms(task->engine);
+}
+SW_FFI_EXPORT sw_input *swffi_task_next(sw_task *task)
+{
+    return sw_task_next(task);
+}
+SW_FFI_EXPORT void swffi_task_release(sw_task *task, sw_input *input)
+{
+    sw_task_release(task, input);
+}
+SW_FFI_EXPORT int swffi_task_on_end(sw_task *task, sw_input *input)
+{
+    return sw_task_on_end(task, input);
+}
+SW_FFI_EXPORT uint32_t swffi_task_control_due(sw_task *task)
+{
+    return sw_task_control_due(task);
+}
+SW_FFI_EXPORT void swffi_task_answer(sw_task *task, uint32_t id)
+{
+    sw_engine_answer_control(task->engine, id);
+}
+SW_FFI_EXPORT int64_t swffi_task_input_watermark(const sw_task *task)
+{
+    return sw_task_input_watermark(task);
+}
+SW_FFI_EXPORT void swffi_task_saw_time(sw_task *task, int64_t time)
+{
+    sw_task_saw_time(task, time);
+}
+SW_FFI_EXPORT int swffi_task_fill(sw_task *task)
+{
+    return sw_task_fill(task);
+}
+SW_FFI_EXPORT void swffi_task_give_credit(sw_task *task, int count)
+{
+    task->rate_credit += count;
+}
+SW_FFI_EXPORT uint32_t swffi_task_credit(sw_task *task)
+{
+    return sw_task_take_credit(task);
+}
 
 SW_FFI_EXPORT int swffi_task_on_control(sw_task *task, sw_input *input, uint32_t id)
 {
@@ -176,8 +212,14 @@ SW_FFI_EXPORT int swffi_keyed_gather(sw_task *task, sw_keyed_instance *keyed, co
     return SW_OK;
 }
 
-SW_FFI_EXPORT void swffi_keyed_clear_gathered(sw_keyed_instance *keyed) { sw_batch_clear(keyed->gathered); }
-SW_FFI_EXPORT uint64_t swffi_keyed_count(const sw_keyed_instance *keyed) { return sw_keyed_count(keyed->store); }
+SW_FFI_EXPORT void swffi_keyed_clear_gathered(sw_keyed_instance *keyed)
+{
+    sw_batch_clear(keyed->gathered);
+}
+SW_FFI_EXPORT uint64_t swffi_keyed_count(const sw_keyed_instance *keyed)
+{
+    return sw_keyed_count(keyed->store);
+}
 
 SW_FFI_EXPORT void swffi_keyed_prefetch(sw_keyed_instance *keyed, const sw_batch *batch)
 {
@@ -206,7 +248,7 @@ SW_FFI_EXPORT int swffi_keyed_set_string(sw_keyed_instance *keyed, sw_entry *ent
 }
 
 typedef struct expiry {
-    sw_keyed_instance *keyed; /* */
+    sw_keyed_instance *keyed; /* where freed cache slots are noted */
     uint32_t count;           /* entries gone */
 } expiry;
 
@@ -219,7 +261,7 @@ static void note_expired(void *arg, sw_entry *entry)
 
 SW_FFI_EXPORT uint32_t swffi_keyed_expire(sw_keyed_instance *keyed, int64_t before_ms, uint32_t max_steps)
 {
-    expiry e = {.keyed = keyed};
+    expiry e = { .keyed = keyed };
     uint32_t bound = sizeof(keyed->expired_live) / sizeof(keyed->expired_live[0]);
     sw_keyed_expire(keyed->store, before_ms, max_steps < bound ? max_steps : bound, note_expired, &e);
     return e.count;

@@ -1,8 +1,8 @@
 /* ffi.h -- what the hot loop in Lua sees of the engine: one text for the compiler and for ffi.cdef.
  *
- * The build strips comments and preprocessor lines and hands the rest to LuaJIT. The structs repeat the public part of those in
- * state/row.h, state/keyed.h and run/task.h; they are hidden from the compiler here, and swffi_abi lets Lua compare sizes and
- * offsets at load. Functions return a code, never raise, and never call Lua.
+ * The build strips comments and preprocessor lines and hands the rest to LuaJIT. The structs repeat the public part
+ * of those in state/row.h, state/keyed.h and run/task.h; they are hidden from the compiler here, and swffi_abi lets
+ * Lua compare sizes and offsets at load. Functions return a code, never raise, and never call Lua.
  *
  * Threads  All calls come from the worker of the task they name. */
 #ifndef SW_SCRIPT_FFI_H

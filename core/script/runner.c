@@ -159,7 +159,8 @@ void sw_runner_close(sw_runner *runner)
     memset(runner, 0, sizeof(*runner));
 }
 
-/* --- the state of a worker ------------------------------------------------------------------------------------------ */
+/* --- the state of a worker
+ * ------------------------------------------------------------------------------------------ */
 
 /* A worker's own state executes the same text; the job it builds must be the main state's. */
 static int open_worker_state(sw_runner *runner, uint32_t index, sw_error *err)
@@ -187,7 +188,8 @@ int sw_runner_start_worker(sw_runner *runner, sw_worker *worker, sw_error *err)
     return rc;
 }
 
-/* --- running ---------------------------------------------------------------------------------------------------------- */
+/* --- running
+ * ---------------------------------------------------------------------------------------------------------- */
 
 int sw_runner_run(sw_runner *runner)
 {
@@ -204,7 +206,7 @@ void sw_runner_stop(sw_runner *runner)
 
 sw_instance sw_runner_totals(const sw_runner *runner, uint32_t component)
 {
-    sw_instance sum = {.component = component};
+    sw_instance sum = { .component = component };
     for (uint32_t i = 0; i < runner->graph.components[component].parallelism; i++) {
         const sw_instance *one = &runner->engine.instances[component][i];
         const uint64_t *from = &one->in;
@@ -215,7 +217,8 @@ sw_instance sw_runner_totals(const sw_runner *runner, uint32_t component)
     return sum;
 }
 
-/* --- asking the main state --------------------------------------------------------------------------------------------- */
+/* --- asking the main state
+ * --------------------------------------------------------------------------------------------- */
 
 static int append_result(lua_State *L, sw_buf *out, sw_error *err)
 {

@@ -10,11 +10,11 @@
 #define SIM_TYPE "swlua.sim"
 
 typedef struct sim {
-    sw_graph graph;   /* */
+    sw_graph graph;   /* declared by Lua; planned by the engine */
     sw_engine engine; /* open while is_open */
     sw_clock *clock;  /* virtual */
     char *job;        /* name */
-    bool is_open;     /* */
+    bool is_open;     /* the engine is to be closed */
 } sim;
 
 static int start_worker(void *arg, sw_worker *worker, sw_error *err)
@@ -127,9 +127,17 @@ static int l_sim_answers(lua_State *L)
 static void push_metatable(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"worker", l_sim_worker},     {"settle", l_sim_settle}, {"now", l_sim_now},         {"deadline", l_sim_deadline},
-        {"set_time", l_sim_set_time}, {"stop", l_sim_stop},     {"is_done", l_sim_is_done}, {"control", l_sim_control},
-        {"answers", l_sim_answers},   {"close", l_sim_close},   {NULL, NULL},
+        { "worker", l_sim_worker },
+        { "settle", l_sim_settle },
+        { "now", l_sim_now },
+        { "deadline", l_sim_deadline },
+        { "set_time", l_sim_set_time },
+        { "stop", l_sim_stop },
+        { "is_done", l_sim_is_done },
+        { "control", l_sim_control },
+        { "answers", l_sim_answers },
+        { "close", l_sim_close },
+        { NULL, NULL },
     };
     if (!luaL_newmetatable(L, SIM_TYPE)) return;
     lua_newtable(L);

@@ -112,7 +112,7 @@ static int make(sw_script **out, lua_State *L, bool is_owned, sw_error *err)
 {
     sw_script *script = sw_alloc(sizeof(*script));
     if (script == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
-    *script = (sw_script){.L = L, .is_owned = is_owned};
+    *script = (sw_script){ .L = L, .is_owned = is_owned };
     *out = script;
     return SW_OK;
 }

@@ -1,4 +1,5 @@
-/* state.h -- a Lua state of the engine: its libraries, the modules compiled into the program, and the one gate by which C calls Lua.
+/* state.h -- a Lua state of the engine: its libraries, the modules compiled into the program, and the one gate by
+ * which C calls Lua.
  *
  * Modules named "swlua..." come from the program itself, or from the folder in SWLUA_PATH while developing.
  *
@@ -14,7 +15,7 @@
 #include "base/error.h"
 
 typedef struct sw_script {
-    lua_State *L;  /* */
+    lua_State *L;  /* the state */
     bool is_owned; /* close it when freed */
 } sw_script;
 
@@ -23,8 +24,9 @@ int sw_script_new(sw_script **out, sw_error *err);
 int sw_script_adopt(sw_script **out, lua_State *L, sw_error *err);
 void sw_script_free(sw_script *script);
 
-/* The gate. Calls the function below its nargs arguments on the stack; on error the text (with traceback when it is not an
- * error the user's script position explains) is in err, the stack is as before the function was pushed, and the result is SW_ESCRIPT. */
+/* The gate. Calls the function below its nargs arguments on the stack; on error the text (with traceback when it is
+ * not an error the user's script position explains) is in err, the stack is as before the function was pushed, and
+ * the result is SW_ESCRIPT. */
 int sw_script_call(lua_State *L, int nargs, int nresults, sw_error *err);
 
 /* Pushes function `name` of module `module`, to be followed by arguments and sw_script_call. */

@@ -96,13 +96,9 @@ static int key_error(const sw_key_fields *fields, uint32_t i, int rc, sw_error *
 {
     int name_len = (int)fields->name_lens[i];
     switch (rc) {
-    case SW_EINVAL:
-        return sw_error_set(err, SW_ETYPE, "key field \"%.*s\" is NaN", name_len, fields->names[i]);
-    case SW_ETYPE:
-        return sw_error_set(err, SW_ETYPE, "key field \"%.*s\" holds a table", name_len, fields->names[i]);
-    default:
-        return sw_error_set(err, rc, "key field \"%.*s\": %s", name_len, fields->names[i],
-                            sw_error_meaning(rc));
+    case SW_EINVAL: return sw_error_set(err, SW_ETYPE, "key field \"%.*s\" is NaN", name_len, fields->names[i]);
+    case SW_ETYPE: return sw_error_set(err, SW_ETYPE, "key field \"%.*s\" holds a table", name_len, fields->names[i]);
+    default: return sw_error_set(err, rc, "key field \"%.*s\": %s", name_len, fields->names[i], sw_error_meaning(rc));
     }
 }
 

@@ -9,8 +9,7 @@
 #include "state/row.h"
 #include "state/slab.h"
 
-#define PREFETCH_COUNT_MIN                                                                                   \
-    8192 /* entries: fewer are in the cache anyway, and asking for them costs 6 ns a key */
+#define PREFETCH_COUNT_MIN 8192 /* entries: fewer are in the cache anyway, and asking for them costs 6 ns a key */
 
 struct sw_keyed {
     sw_index index;          /* of all entries */
@@ -120,15 +119,13 @@ static inline sw_entry *find(const sw_keyed *keyed, uint64_t hash, const uint8_t
         for (unsigned match = sw_index_match(group, hash); match != 0; match &= match - 1) {
             sw_entry *entry = group[__builtin_ctz(match)].entry;
             if (entry == NULL) return NULL;
-            if (entry->key_len == key_len && keys_equal(sw_entry_key(keyed, entry), key, key_len))
-                return entry;
+            if (entry->key_len == key_len && keys_equal(sw_entry_key(keyed, entry), key, key_len)) return entry;
         }
         if (group[SW_INDEX_GROUP - 1].entry == NULL) return NULL;
     }
 }
 
-static __attribute__((noinline)) sw_entry *add(sw_keyed *keyed, uint64_t hash, const uint8_t *key,
-                                               uint32_t key_len)
+static __attribute__((noinline)) sw_entry *add(sw_keyed *keyed, uint64_t hash, const uint8_t *key, uint32_t key_len)
 {
     SW_ASSERT(key_len <= SW_KEY_BYTES_MAX);
     sw_entry *entry = sw_slab_alloc(&keyed->slab, entry_size(keyed, key_len));

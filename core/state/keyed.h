@@ -6,11 +6,12 @@
  *     [ sw_entry header | value (record state, fixed size) | key bytes ]
  *
  * Two kinds of store. *Record* state: the value is a fixed-size struct inside the entry (presence words and slots as in
- * schema.h, but a string slot is a pointer to a counted string that the entry owns: sw_keyed_set_string). *Table* state: the value is
- * msgpack bytes at rest (`bytes`), and Lua may hold the live table, whose cache slot number it keeps in `live`.
+ * schema.h, but a string slot is a pointer to a counted string that the entry owns: sw_keyed_set_string). *Table*
+ * state: the value is msgpack bytes at rest (`bytes`), and Lua may hold the live table, whose cache slot number it
+ * keeps in `live`.
  *
- * Dirty tracking: every handing-out stamps `touched` with the store's current epoch; a checkpoint bumps the epoch, and entries
- * with touched >= its start are the candidates to be written.
+ * Dirty tracking: every handing-out stamps `touched` with the store's current epoch; a checkpoint bumps the epoch,
+ * and entries with touched >= its start are the candidates to be written.
  *
  * The index grows by splitting segments of at most 256 slots, so no single operation pauses for the size of the store.
  *
@@ -28,17 +29,20 @@
 typedef struct sw_keyed sw_keyed;
 
 typedef struct sw_entry {
-    uint64_t hash;        /* of the key bytes */
-    uint32_t key_len;     /* bytes */
-    uint32_t touched;     /* epoch in which it was last handed out */
-    int64_t changed_ms;   /* when its key's code last ran, for ttl; the caller sets it */
-    uint8_t *bytes;       /* table state at rest: msgpack, owned; NULL when none */
-    uint32_t bytes_len;   /* bytes */
-    uint32_t live;        /* slot of the live Lua table, kept by the caller; 0 none */
+    uint64_t hash;      /* of the key bytes */
+    uint32_t key_len;   /* bytes */
+    uint32_t touched;   /* epoch in which it was last handed out */
+    int64_t changed_ms; /* when its key's code last ran, for ttl; the caller sets it */
+    uint8_t *bytes;     /* table state at rest: msgpack, owned; NULL when none */
+    uint32_t bytes_len; /* bytes */
+    uint32_t live;      /* slot of the live Lua table, kept by the caller; 0 none */
     /* then value (value_size bytes), then key */
 } sw_entry;
 
-typedef struct sw_keyed_string { uint32_t len; char bytes[]; } sw_keyed_string; /* what a string slot points to */
+typedef struct sw_keyed_string {
+    uint32_t len;
+    char bytes[];
+} sw_keyed_string; /* what a string slot points to */
 
 /* schema: of record state, or NULL for table state. */
 int sw_keyed_new(sw_keyed **out, const sw_schema *schema, sw_error *err);
@@ -70,9 +74,9 @@ uint32_t sw_keyed_advance_epoch(sw_keyed *keyed); /* the new epoch */
  * non-zero stops; the entry it is given may be removed inside fn, no other. Returns fn's last value, or SW_ENOMEM. */
 int sw_keyed_each(sw_keyed *keyed, int (*fn)(void *arg, sw_entry *entry), void *arg);
 
-/* Removes entries with changed_ms < before_ms, looking at no more than max_steps index slots and going on where the last call
- * stopped (call it between batches). Returns how many went. on_expire (may be NULL) hears of each before it goes, and
- * must not add or remove entries. */
+/* Removes entries with changed_ms < before_ms, looking at no more than max_steps index slots and going on where the
+ * last call stopped (call it between batches). Returns how many went. on_expire (may be NULL) hears of each before it
+ * goes, and must not add or remove entries. */
 uint64_t sw_keyed_expire(sw_keyed *keyed, int64_t before_ms, uint32_t max_steps,
                          void (*on_expire)(void *arg, sw_entry *entry), void *arg);
 

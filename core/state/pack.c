@@ -4,8 +4,7 @@
 
 const char *sw_pack_type_name(sw_pack_type type)
 {
-    static const char *const names[] = { "nil",    "bool",   "i64",   "u64", "f64",
-                                         "string", "binary", "array", "map" };
+    static const char *const names[] = { "nil", "bool", "i64", "u64", "f64", "string", "binary", "array", "map" };
     return (unsigned)type < sizeof(names) / sizeof(names[0]) ? names[type] : "?";
 }
 
@@ -37,8 +36,8 @@ static void set_float(sw_pack_item *item, uint64_t bits, unsigned size)
 
 /* Str, bin, array and map, whose body starts at p. Returns the byte behind what the item covers, NULL if it does not
  * fit. */
-static inline const uint8_t *set_counted(sw_pack_item *item, sw_pack_type type, uint64_t count,
-                                         const uint8_t *p, const uint8_t *end)
+static inline const uint8_t *set_counted(sw_pack_item *item, sw_pack_type type, uint64_t count, const uint8_t *p,
+                                         const uint8_t *end)
 {
     uint64_t bytes_min = type == SW_PACK_MAP ? 2 * count : count; /* An element has at least one byte. */
     if (bytes_min > (uint64_t)(end - p)) return NULL;
@@ -54,11 +53,10 @@ static const struct head {
     uint8_t kind; /* head_kind */
     uint8_t size; /* bytes of the number or count behind the tag */
 } heads[32] = {
-    { CONST, 0 }, { BAD, 0 },   { CONST, 0 }, { CONST, 0 }, { BIN, 1 },   { BIN, 2 },  { BIN, 4 },
-    { BAD, 0 },   { BAD, 0 },   { BAD, 0 },   { FLOAT, 4 }, { FLOAT, 8 }, { UINT, 1 }, { UINT, 2 },
-    { UINT, 4 },  { UINT, 8 },  { INT, 1 },   { INT, 2 },   { INT, 4 },   { INT, 8 },  { BAD, 0 },
-    { BAD, 0 },   { BAD, 0 },   { BAD, 0 },   { BAD, 0 },   { STR, 1 },   { STR, 2 },  { STR, 4 },
-    { ARRAY, 2 }, { ARRAY, 4 }, { MAP, 2 },   { MAP, 4 },
+    { CONST, 0 }, { BAD, 0 }, { CONST, 0 }, { CONST, 0 }, { BIN, 1 },   { BIN, 2 },   { BIN, 4 },  { BAD, 0 },
+    { BAD, 0 },   { BAD, 0 }, { FLOAT, 4 }, { FLOAT, 8 }, { UINT, 1 },  { UINT, 2 },  { UINT, 4 }, { UINT, 8 },
+    { INT, 1 },   { INT, 2 }, { INT, 4 },   { INT, 8 },   { BAD, 0 },   { BAD, 0 },   { BAD, 0 },  { BAD, 0 },
+    { BAD, 0 },   { STR, 1 }, { STR, 2 },   { STR, 4 },   { ARRAY, 2 }, { ARRAY, 4 }, { MAP, 2 },  { MAP, 4 },
 };
 
 /* Returns the byte behind, NULL if malformed. */
@@ -155,8 +153,7 @@ int sw_pack_check(const uint8_t *bytes, size_t len, unsigned depth_max, sw_error
         }
         if (item.type == SW_PACK_ARRAY || item.type == SW_PACK_MAP) {
             if (depth == depth_max) {
-                return sw_error_set(err, SW_ELIMIT, "msgpack: nested deeper than %u at byte %zu", depth_max,
-                                    offset);
+                return sw_error_set(err, SW_ELIMIT, "msgpack: nested deeper than %u at byte %zu", depth_max, offset);
             }
             left[++depth] = elements(&item);
         }

@@ -20,7 +20,7 @@
 #include "base/error.h"
 #include "state/row.h"
 
-#define SW_PACK_DEPTH 24 /* arrays and maps within each other in events and state; a scalar has depth 0 */
+#define SW_PACK_DEPTH 24       /* arrays and maps within each other in events and state; a scalar has depth 0 */
 #define SW_PACK_DEPTH_LIMIT 64 /* the most that sw_pack_check can be asked for */
 
 typedef enum sw_pack_type {
@@ -78,14 +78,14 @@ int sw_pack_str(sw_buf *out, const char *bytes, uint32_t len);
 int sw_pack_array(sw_buf *out, uint32_t count); /* the head; then write the elements */
 int sw_pack_map(sw_buf *out, uint32_t pairs);   /* the head; then write key, value, key, value */
 
-/* Appends a record row's body as a map: absent fields are left out, the others in the schema's order. SW_OK, SW_ENOMEM. */
+/* Appends a record row's body as a map: absent fields are left out, the others in the schema's order. SW_OK,
+ * SW_ENOMEM. */
 int sw_pack_from_record(const sw_row *row, const sw_schema *schema, sw_buf *out);
 
 /* Adds to `out` a record row made from the map, its header zero but for lengths and schema: the caller sets the
  * time. Fields with nil are absent. i64 takes integers and doubles with an integral value, time integers, f64 any
  * number, string str and bin. SW_ETYPE (err names field, expected and found type) for another type or a field that
  * the schema lacks; SW_EFORMAT, SW_ELIMIT, SW_ENOMEM. */
-int sw_record_from_pack(const uint8_t *map, size_t len, const sw_schema *schema, sw_batch *out,
-                        sw_error *err);
+int sw_record_from_pack(const uint8_t *map, size_t len, const sw_schema *schema, sw_batch *out, sw_error *err);
 
 #endif

@@ -53,8 +53,7 @@ static int set_field(sw_record_builder *builder, uint32_t index, const sw_pack_i
         sw_record_set_i64(builder, index, (int64_t)item->v.f);
         return SW_OK;
     case SW_TYPE_F64:
-        if (item->type != SW_PACK_F64 && item->type != SW_PACK_I64 && item->type != SW_PACK_U64)
-            return SW_ETYPE;
+        if (item->type != SW_PACK_F64 && item->type != SW_PACK_I64 && item->type != SW_PACK_U64) return SW_ETYPE;
         sw_record_set_f64(builder, index,
                           item->type == SW_PACK_F64   ? item->v.f
                           : item->type == SW_PACK_I64 ? (double)item->v.i
@@ -76,8 +75,7 @@ static int find_field(const sw_schema *schema, const sw_pack_item *key, uint32_t
 {
     if (guess < schema->count) {
         const sw_field *field = &schema->fields[guess];
-        if (field->name_len == key->count && memcmp(field->name, key->v.bytes, key->count) == 0)
-            return (int)guess;
+        if (field->name_len == key->count && memcmp(field->name, key->v.bytes, key->count) == 0) return (int)guess;
     }
     return sw_schema_find(schema, (const char *)key->v.bytes, key->count);
 }
@@ -88,16 +86,14 @@ static int take_pair(sw_record_builder *builder, sw_pack_reader *reader, uint32_
     sw_pack_item key, item;
     if (sw_pack_next(reader, &key) != SW_OK) goto malformed;
     if (key.type != SW_PACK_STR) {
-        return sw_error_set(err, SW_ETYPE, "field name: expected string, found %s",
-                            sw_pack_type_name(key.type));
+        return sw_error_set(err, SW_ETYPE, "field name: expected string, found %s", sw_pack_type_name(key.type));
     }
     if (sw_pack_next(reader, &item) != SW_OK) goto malformed;
     const char *name = (const char *)key.v.bytes, *found = sw_pack_type_name(item.type);
     int index = find_field(builder->schema, &key, *guess);
     if (index < 0) {
-        return sw_error_set(
-            err, SW_ETYPE, "field \"%.*s\": expected none of this name in the schema, found %s",
-            (int)(key.count < SW_ERROR_TEXT_SIZE ? key.count : SW_ERROR_TEXT_SIZE), name, found);
+        return sw_error_set(err, SW_ETYPE, "field \"%.*s\": expected none of this name in the schema, found %s",
+                            (int)(key.count < SW_ERROR_TEXT_SIZE ? key.count : SW_ERROR_TEXT_SIZE), name, found);
     }
     *guess = (uint32_t)index + 1;
     const sw_field *field = &builder->schema->fields[index];

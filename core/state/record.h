@@ -40,8 +40,7 @@ static inline int sw_record_begin(sw_record_builder *builder, sw_batch *batch, c
     if (row == NULL) return SW_ENOMEM;
     memset(row, 0, fixed);
     *builder = (sw_record_builder){
-        row,   fixed, fixed + SW_RECORD_TEXT_ROOM, (uint32_t)sizeof(sw_row) + 8u * schema->presence_words,
-        batch, schema
+        row, fixed, fixed + SW_RECORD_TEXT_ROOM, (uint32_t)sizeof(sw_row) + 8u * schema->presence_words, batch, schema
     };
     return SW_OK;
 }
@@ -77,14 +76,13 @@ static inline void sw_record_set_nil(sw_record_builder *builder, uint32_t field)
 }
 
 /* Copies the bytes (NULL is fine when len is 0). SW_OK, SW_ELIMIT, SW_ENOMEM. */
-static inline int sw_record_set_string(sw_record_builder *builder, uint32_t field, const void *bytes,
-                                       uint32_t len)
+static inline int sw_record_set_string(sw_record_builder *builder, uint32_t field, const void *bytes, uint32_t len)
 {
     if (len > builder->cap - builder->len) {
         int rc = sw_record_grow(builder, len);
         if (rc != SW_OK) return rc;
     }
-    if (len > 0) memcpy(builder->row + builder->len, bytes, len);
+    if (len > 0 && bytes != NULL) memcpy(builder->row + builder->len, bytes, len);
     sw_slot *slot = sw_record_slot(builder, field);
     slot->s.off = builder->len;
     slot->s.len = len;

@@ -22,8 +22,9 @@
 #define SW_TIME_MAX INT64_MAX /* the watermark after the last */
 
 typedef enum sw_row_kind {
-    SW_ROW_EVENT = 0,     /* an event */
-    SW_ROW_MALFORMED = 1, /* input that did not parse: a map { raw, error, where }; only between a source and its task */
+    SW_ROW_EVENT = 0, /* an event */
+    SW_ROW_MALFORMED =
+        1, /* input that did not parse: a map { raw, error, where }; only between a source and its task */
     SW_ROW_WATERMARK = 2, /* carries only `wm` */
     SW_ROW_CONTROL = 3,   /* a control item of the coordinator: body is its 64-bit id; closes its batch */
     SW_ROW_END = 4,       /* nothing follows on this channel; closes its batch */
@@ -44,19 +45,33 @@ typedef struct sw_row {
 } sw_row;
 
 typedef union sw_slot {
-    int64_t i;                                  /* i64, time, bool */
-    double f;                                   /* f64 */
-    struct { uint32_t off, len; } s;            /* string: offset from the start of the row */
+    int64_t i; /* i64, time, bool */
+    double f;  /* f64 */
+    struct {
+        uint32_t off, len;
+    } s; /* string: offset from the start of the row */
 } sw_slot;
 
-static inline uint8_t *sw_row_body(const sw_row *row) { return (uint8_t *)(uintptr_t)(row + 1); }
-static inline uint8_t *sw_row_key(const sw_row *row) { return sw_row_body(row) + row->body_len; }
-static inline sw_row *sw_row_next(const sw_row *row) { return (sw_row *)(uintptr_t)((const uint8_t *)row + row->len); }
+static inline uint8_t *sw_row_body(const sw_row *row)
+{
+    return (uint8_t *)(uintptr_t)(row + 1);
+}
+static inline uint8_t *sw_row_key(const sw_row *row)
+{
+    return sw_row_body(row) + row->body_len;
+}
+static inline sw_row *sw_row_next(const sw_row *row)
+{
+    return (sw_row *)(uintptr_t)((const uint8_t *)row + row->len);
+}
 static inline uint32_t sw_row_size(uint32_t body_len, uint32_t key_len)
 {
     return (uint32_t)((sizeof(sw_row) + body_len + key_len + 7u) & ~7u);
 }
-static inline uint64_t *sw_row_presence(const sw_row *row) { return (uint64_t *)(uintptr_t)sw_row_body(row); }
+static inline uint64_t *sw_row_presence(const sw_row *row)
+{
+    return (uint64_t *)(uintptr_t)sw_row_body(row);
+}
 static inline sw_slot *sw_row_slots(const sw_row *row, const sw_schema *schema)
 {
     return (sw_slot *)(uintptr_t)(sw_row_body(row) + 8u * schema->presence_words);
@@ -85,8 +100,8 @@ void sw_batch_deinit(sw_batch *batch);
 void sw_batch_clear(sw_batch *batch);
 
 /* Room for a row of `len` bytes behind the last one, 8-aligned and not zeroed; it counts once sw_batch_commit is called
- * with its final length (not more than reserved), which commit rounds up to 8 and stores in row->len. Earlier rows may move.
- * NULL when out of memory or over the limit. */
+ * with its final length (not more than reserved), which commit rounds up to 8 and stores in row->len. Earlier rows
+ * may move. NULL when out of memory or over the limit. */
 sw_row *sw_batch_reserve(sw_batch *batch, uint32_t len);
 void sw_batch_commit(sw_batch *batch, uint32_t len);
 

@@ -33,17 +33,15 @@ static int check_fields(const char *const *names, const sw_type *types, size_t c
 {
     if (count == 0) return sw_error_set(err, SW_EINVAL, "a schema needs at least one field");
     if (count > SW_SCHEMA_FIELDS_MAX) {
-        return sw_error_set(err, SW_EINVAL, "a schema of %zu fields: at most %d", count,
-                            SW_SCHEMA_FIELDS_MAX);
+        return sw_error_set(err, SW_EINVAL, "a schema of %zu fields: at most %d", count, SW_SCHEMA_FIELDS_MAX);
     }
     for (size_t i = 0; i < count; i++) {
         if (types[i] < SW_TYPE_I64 || types[i] > SW_TYPE_STRING) {
-            return sw_error_set(err, SW_EINVAL, "schema field \"%s\": unknown type %d", names[i],
-                                (int)types[i]);
+            return sw_error_set(err, SW_EINVAL, "schema field \"%s\": unknown type %d", names[i], (int)types[i]);
         }
         if (strlen(names[i]) > SW_SCHEMA_NAME_MAX) {
-            return sw_error_set(err, SW_EINVAL, "schema field \"%.40s...\": its name is over %d bytes",
-                                names[i], SW_SCHEMA_NAME_MAX);
+            return sw_error_set(err, SW_EINVAL, "schema field \"%.40s...\": its name is over %d bytes", names[i],
+                                SW_SCHEMA_NAME_MAX);
         }
         for (size_t j = 0; j < i; j++) {
             if (strcmp(names[i], names[j]) == 0) {
@@ -132,8 +130,7 @@ static sw_schema *schema_make(const char *const *names, const sw_type *types, si
     return schema;
 }
 
-static int schema_equals(const sw_schema *schema, const char *const *names, const sw_type *types,
-                         size_t count)
+static int schema_equals(const sw_schema *schema, const char *const *names, const sw_type *types, size_t count)
 {
     if (schema->count != count) return 0;
     for (size_t i = 0; i < count; i++) {
@@ -157,16 +154,14 @@ static int intern_locked(const char *const *names, const sw_type *types, size_t 
         return sw_error_set(err, SW_ELIMIT, "more than %d different schemas in one process", SW_SCHEMA_MAX);
     }
     sw_schema *schema = schema_make(names, types, count);
-    if (schema == NULL)
-        return sw_error_set(err, SW_ENOMEM, "out of memory for a schema of %zu fields", count);
+    if (schema == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory for a schema of %zu fields", count);
     schema->id = (uint16_t)(registry_count + 1);
     atomic_store_explicit(&registry[registry_count++], schema, memory_order_release);
     *out = schema;
     return SW_OK;
 }
 
-int sw_schema_intern(const char *const *names, const sw_type *types, size_t count, const sw_schema **out,
-                     sw_error *err)
+int sw_schema_intern(const char *const *names, const sw_type *types, size_t count, const sw_schema **out, sw_error *err)
 {
     int rc = check_fields(names, types, count, err);
     if (rc != SW_OK) return rc;

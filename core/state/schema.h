@@ -43,9 +43,10 @@ typedef struct sw_schema {
     sw_field *fields;        /* count of them */
 } sw_schema;
 
-/* Finds or makes the schema with these fields. SW_EINVAL for none, too many, a duplicate or overlong name or a bad type; SW_ELIMIT
- * when the registry is full; SW_ENOMEM. */
-int sw_schema_intern(const char *const *names, const sw_type *types, size_t count, const sw_schema **out, sw_error *err);
+/* Finds or makes the schema with these fields. SW_EINVAL for none, too many, a duplicate or overlong name or a bad
+ * type; SW_ELIMIT when the registry is full; SW_ENOMEM. */
+int sw_schema_intern(const char *const *names, const sw_type *types, size_t count, const sw_schema **out,
+                     sw_error *err);
 
 /* The schema of an id that sw_schema_intern gave out; NULL for 0 and unknown ids. */
 const sw_schema *sw_schema_get(uint16_t id);

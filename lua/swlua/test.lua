@@ -1,13 +1,13 @@
---- Tests of jobs: the job runs under the simulating scheduler in the test's own Lua state, with its sources and sinks replaced, a
--- virtual clock that starts at 0, and everything random seeded.
+--- Tests of jobs: the job runs under the simulating scheduler in the test's own Lua state, with its sources and sinks
+-- replaced, a virtual clock that starts at 0, and everything random seeded.
 --
 --     local t = sw.test("jobs/fraud.lua")
 --     t:push("transactions", { card = "c1", amount = 6000, ts = 1000 })
 --     t:advance_watermark("5m")
 --     assert.equal(1, #t:results("alerts"))
 --
--- What production leaves undefined is an error here: changing an event after emitting it, state that cannot be saved, fields that a
--- record lacks.
+-- What production leaves undefined is an error here: changing an event after emitting it, state that cannot be saved,
+-- fields that a record lacks.
 local check = require("swlua.check")
 local core = require("swlua.core")
 local engine = require("swlua.internal.engine")
@@ -22,7 +22,8 @@ Test.__index = Test
 
 local M = {}
 
--- Replacing what is outside ---------------------------------------------------------------------------------------------
+-- Replacing what is outside
+-- ---------------------------------------------------------------------------------------------
 
 --- A source reading lines does not even decode fields that its schema lacks; a pushed event has them taken out.
 local function projected(event, schema)
@@ -73,12 +74,15 @@ local function replaced(job, test)
   return setmetatable({ components = components }, { __index = job })
 end
 
--- Opening -----------------------------------------------------------------------------------------------------------------
+-- Opening
+-- -----------------------------------------------------------------------------------------------------------------
 
 local function job_of(what, options)
   if jobs.is_job(what) then return what end
   if type(what) == "function" then return jobs.from_script(what(), "the function given to sw.test") end
-  if type(what) ~= "string" then error("sw.test: expected a script's path, a function or a job, got " .. check.show(what), 3) end
+  if type(what) ~= "string" then
+    error("sw.test: expected a script's path, a function or a job, got " .. check.show(what), 3)
+  end
   local file, problem = io.open(what, "rb")
   if not file then error("sw.test: " .. problem, 3) end
   local text = file:read("*a")
@@ -109,7 +113,8 @@ function M.open(what, options)
   return test
 end
 
--- Driving -----------------------------------------------------------------------------------------------------------------
+-- Driving
+-- -----------------------------------------------------------------------------------------------------------------
 
 --- Lets everything run that can run now. Called by all that follows.
 function Test:settle()
@@ -169,7 +174,8 @@ function Test:advance(duration)
   self:settle()
 end
 
---- Moves the watermark of every source on: by a duration from where it stands (from 0 before any event), or to a time in ms.
+--- Moves the watermark of every source on: by a duration from where it stands (from 0 before any event), or to a time
+-- in ms.
 function Test:advance_watermark(to)
   for _, task in ipairs(self.tasks) do
     local x = task.head
@@ -203,7 +209,8 @@ function Test:close()
   self.sim:close()
 end
 
--- Looking -----------------------------------------------------------------------------------------------------------------
+-- Looking
+-- -----------------------------------------------------------------------------------------------------------------
 
 --- What has reached a sink, in order: a list of tables. Later results are added to the same list.
 function Test:results(sink)
@@ -240,7 +247,8 @@ local function state_of_key(instances, key)
   return nil
 end
 
---- The state of a component: of one key, or, without a key, what get_state of its instance returns (several instances: a list).
+--- The state of a component: of one key, or, without a key, what get_state of its instance returns (several
+-- instances: a list).
 function Test:state(component, key)
   local instances = instances_of(self, component)
   if key ~= nil then return state_of_key(instances, key) end

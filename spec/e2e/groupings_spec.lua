@@ -1,4 +1,5 @@
---- All groupings at parallelism 2: every branch gets every event exactly once, whatever the shape and the number of threads.
+--- All groupings at parallelism 2: every branch gets every event exactly once, whatever the shape and the number of
+-- threads.
 local support = require("spec.e2e.support")
 
 local JOB = io.popen("pwd"):read("*l") .. "/spec/fixtures/groupings.lua"
@@ -19,7 +20,8 @@ describe("all groupings at parallelism 2", function()
     for workers = 1, 2 do
       it(("give each branch every event once: %ss, %d workers"):format(shape, workers), function()
         local dir = support.folder()
-        local run = dir:swlua(("run %s --workers %d --progress off --set n=%d --set shape=%s"):format(JOB, workers, EVENTS, shape))
+        local run = dir:swlua(("run %s --workers %d --progress off --set n=%d --set shape=%s")
+          :format(JOB, workers, EVENTS, shape))
         dir:remove()
         assert.equal(0, run.status, run.err)
         local once = { n = EVENTS, sum = EVENTS * (EVENTS + 1) / 2 }

@@ -16,7 +16,8 @@ describe("the fraud job", function()
     id = id + 1
     place = place or BERLIN
     t:push("transactions",
-      { id = id, ts = math.floor(minute * MINUTE_MS + 0.5), card = card, amount = amount, lat = place[1], lon = place[2] })
+      { id = id, ts = math.floor(minute * MINUTE_MS + 0.5), card = card, amount = amount, lat = place[1],
+        lon = place[2] })
     return id
   end
   local function habit(card)

@@ -75,8 +75,10 @@ static void a_text_that_is_too_long_is_cut_and_terminated(void **state)
 
 static void errno_values_become_codes_with_the_systems_text(void **state)
 {
-    static const struct { int errno_value, code; } cases[] = {
-        { ENOMEM, SW_ENOMEM }, { ENOENT, SW_ENOTFOUND }, { EISDIR, SW_EINVAL },  { ENOSPC, SW_ENOSPC },
+    static const struct {
+        int errno_value, code;
+    } cases[] = {
+        { ENOMEM, SW_ENOMEM }, { ENOENT, SW_ENOTFOUND }, { EISDIR, SW_EINVAL }, { ENOSPC, SW_ENOSPC },
         { EDQUOT, SW_ENOSPC }, { EPIPE, SW_ECLOSED },    { EMFILE, SW_ELIMIT }, { EAGAIN, SW_EBUSY },
         { EACCES, SW_EIO },    { EIO, SW_EIO },
     };

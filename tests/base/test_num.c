@@ -13,7 +13,10 @@
 
 static void doubles_have_the_shortest_exact_form(void **state)
 {
-    static const struct { double v; const char *text; } cases[] = {
+    static const struct {
+        double v;
+        const char *text;
+    } cases[] = {
         { 0.0, "0" },
         { -0.0, "-0.0" },
         { 1.0, "1" },
@@ -58,9 +61,21 @@ static void every_double_reads_back_as_itself(void **state)
 
 static void integers_are_exact_over_their_whole_range(void **state)
 {
-    static const struct { int64_t v; const char *text; } cases[] = {
-        { 0, "0" }, { 9, "9" }, { 10, "10" }, { 99, "99" }, { 100, "100" }, { 9999, "9999" }, { 10000, "10000" },
-        { 12345, "12345" }, { -1, "-1" }, { INT64_MAX, "9223372036854775807" }, { INT64_MIN, "-9223372036854775808" },
+    static const struct {
+        int64_t v;
+        const char *text;
+    } cases[] = {
+        { 0, "0" },
+        { 9, "9" },
+        { 10, "10" },
+        { 99, "99" },
+        { 100, "100" },
+        { 9999, "9999" },
+        { 10000, "10000" },
+        { 12345, "12345" },
+        { -1, "-1" },
+        { INT64_MAX, "9223372036854775807" },
+        { INT64_MIN, "-9223372036854775808" },
     };
     char out[SW_NUM_TEXT_SIZE];
     (void)state;
@@ -101,9 +116,20 @@ static void a_text_that_is_not_one_number_is_refused(void **state)
 
 static void durations_become_milliseconds(void **state)
 {
-    static const struct { const char *text; int64_t ms; } cases[] = {
-        { "250ms", 250 }, { "10s", 10000 }, { "5m", 300000 }, { "1h", 3600000 }, { "2d", 172800000 },
-        { "1.5s", 1500 }, { "0.25m", 15000 }, { "0s", 0 }, { "-1.5s", -1500 }, { "1.0000ms", 1 },
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } cases[] = {
+        { "250ms", 250 },
+        { "10s", 10000 },
+        { "5m", 300000 },
+        { "1h", 3600000 },
+        { "2d", 172800000 },
+        { "1.5s", 1500 },
+        { "0.25m", 15000 },
+        { "0s", 0 },
+        { "-1.5s", -1500 },
+        { "1.0000ms", 1 },
         { "106751991167d", 9223372036828800000 },
     };
     int64_t ms = 0;
@@ -116,8 +142,8 @@ static void durations_become_milliseconds(void **state)
 
 static void what_is_no_duration_is_refused_with_the_text(void **state)
 {
-    static const char *const bad[] = { "",     "10",   "s",   "10 s", " 10s", "10S",   "1.5ms", "1.s",
-                                       ".5s",  "+1s", "--1s", "1s2", "1e3s", "10sec", "0.0001s" };
+    static const char *const bad[] = { "",    "10",  "s",    "10 s", " 10s", "10S",   "1.5ms",  "1.s",
+                                       ".5s", "+1s", "--1s", "1s2",  "1e3s", "10sec", "0.0001s" };
     sw_error err;
     int64_t ms = 7;
     (void)state;
@@ -133,9 +159,12 @@ static void what_is_no_duration_is_refused_with_the_text(void **state)
 
 static void sizes_become_bytes(void **state)
 {
-    static const struct { const char *text; uint64_t bytes; } cases[] = {
-        { "16MiB", 16777216 }, { "64KB", 64000 }, { "1GiB", 1073741824 }, { "512", 512 }, { "512B", 512 },
-        { "1.5KiB", 1536 }, { "2TB", 2000000000000 }, { "16777215TiB", 18446742974197923840u },
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } cases[] = {
+        { "16MiB", 16777216 }, { "64KB", 64000 },  { "1GiB", 1073741824 },   { "512", 512 },
+        { "512B", 512 },       { "1.5KiB", 1536 }, { "2TB", 2000000000000 }, { "16777215TiB", 18446742974197923840u },
     };
     static const char *const bad[] = { "", "MiB", "-1KB", "1 KB", "1kb", "1.3B", "16M" };
     uint64_t bytes = 0;

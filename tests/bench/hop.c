@@ -33,8 +33,7 @@ static void pin(int cpu)
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET(cpu, &set);
-    if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set) != 0)
-        fprintf(stderr, "hop: cannot pin to %d\n", cpu);
+    if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set) != 0) fprintf(stderr, "hop: cannot pin to %d\n", cpu);
 }
 
 static inline void write_row(bench_row *r, uint64_t i)
@@ -88,8 +87,7 @@ static uint64_t drain(sw_channel *channel, uint64_t *rows)
 static uint64_t run_same_thread(void)
 {
     sw_channel *channel = NULL;
-    if (sw_channel_new(&channel, queue, (sw_channel_wake){ 0 }, (sw_channel_wake){ 0 }, NULL) != SW_OK)
-        abort();
+    if (sw_channel_new(&channel, queue, (sw_channel_wake){ 0 }, (sw_channel_wake){ 0 }, NULL) != SW_OK) abort();
     bench_row r = blank_row;
     uint64_t sum = 0, rows = 0;
     for (uint64_t i = 0; i < row_count; i++) {
@@ -122,8 +120,7 @@ static uint64_t run_two_threads(void)
     sw_channel *channel = NULL;
     pthread_t consumer;
     void *sum;
-    if (sw_channel_new(&channel, queue, (sw_channel_wake){ 0 }, (sw_channel_wake){ 0 }, NULL) != SW_OK)
-        abort();
+    if (sw_channel_new(&channel, queue, (sw_channel_wake){ 0 }, (sw_channel_wake){ 0 }, NULL) != SW_OK) abort();
     if (pthread_create(&consumer, NULL, consume, channel) != 0) abort();
     bench_row r = blank_row;
     for (uint64_t i = 0; i < row_count; i++) {
@@ -165,8 +162,7 @@ int main(int argc, char **argv)
     if (argc > 2) batch_rows = (uint32_t)strtoul(argv[2], NULL, 10);
     if (argc > 3) queue = (uint32_t)strtoul(argv[3], NULL, 10);
     if (row_count == 0 || batch_rows == 0 || queue < batch_rows) {
-        fprintf(stderr,
-                "usage: hop [rows] [batch] [queue], each at least 1 and the batch no more than the queue\n");
+        fprintf(stderr, "usage: hop [rows] [batch] [queue], each at least 1 and the batch no more than the queue\n");
         return 2;
     }
     pin(0);

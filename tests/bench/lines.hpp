@@ -54,8 +54,7 @@ class line_reader {
     simdjson::padded_string_view padded(std::string_view line) const
     {
         size_t at = static_cast<size_t>(line.data() - buffer_);
-        return simdjson::padded_string_view(line.data(), line.size(),
-                                            size_ + simdjson::SIMDJSON_PADDING - at);
+        return simdjson::padded_string_view(line.data(), line.size(), size_ + simdjson::SIMDJSON_PADDING - at);
     }
 
   private:

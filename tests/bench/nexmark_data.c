@@ -119,8 +119,7 @@ static void make_urls(void)
         random_url(channel_url[i]);
         size_t size = strlen(channel_url[i]);
         if (below(10) > 0)
-            snprintf(channel_url[i] + size, URL_BYTES - size, "&channel_id=%lld",
-                     (long long)below(INT32_MAX));
+            snprintf(channel_url[i] + size, URL_BYTES - size, "&channel_id=%lld", (long long)below(INT32_MAX));
     }
 }
 
@@ -199,8 +198,8 @@ static void put_person(int64_t n)
     random_word(user, 7, '_');
     random_word(host, 5, '_');
     snprintf(email, sizeof(email), "%s@%s.com", user, host);
-    snprintf(card, sizeof(card), "%04d %04d %04d %04d", (int)below(10000), (int)below(10000),
-             (int)below(10000), (int)below(10000));
+    snprintf(card, sizeof(card), "%04d %04d %04d %04d", (int)below(10000), (int)below(10000), (int)below(10000),
+             (int)below(10000));
     put_field("{\"type\":\"person\",\"ts\":", time_ms(n));
     put_field(",\"id\":", FIRST_ID + last_person(n));
     put_string(",\"name\":\"", name);

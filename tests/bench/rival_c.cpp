@@ -262,8 +262,7 @@ static void write_bid(row_writer &out, const bid_event &bid)
 }
 
 /* Generates, has `step` change or drop each event, and hands what is left to `sink`. */
-template <typename function, typename consumer>
-static void run_bids(int64_t events, function step, consumer sink)
+template <typename function, typename consumer> static void run_bids(int64_t events, function step, consumer sink)
 {
     totals sum;
     for (int64_t i = 1; i <= events; i++) {

@@ -149,9 +149,7 @@ static void the_nearest_name_is_found_where_one_is_near(void **state)
 
 static void counts_are_whole_numbers_in_their_bounds(void **state)
 {
-    static const char *const wrong[] = {
-        "", "0", "11", "-1", "+1", " 1", "1x", "1.5", "99999999999999999999", NULL
-    };
+    static const char *const wrong[] = { "", "0", "11", "-1", "+1", " 1", "1x", "1.5", "99999999999999999999", NULL };
     uint64_t count = 7;
     sw_error err;
     (void)state;

@@ -58,8 +58,7 @@ static sw_step driver_run_source(driver *d, actor *a, sw_task *task)
                 task->wake_ms = INT64_MAX;
                 return a->controls < d->controls_wait ? SW_STEP_WAIT_TIME : driver_end(task);
             }
-            a->event =
-                (driver_event){ .source = task->number, .number = a->events + 1, .controls = a->controls };
+            a->event = (driver_event){ .source = task->number, .number = a->events + 1, .controls = a->controls };
             a->event.row.len = sizeof(a->event);
             a->event.row.body_len = sizeof(a->event) - sizeof(a->event.row);
             a->event.row.time = (int64_t)a->event.number;
@@ -150,10 +149,9 @@ static void driver_stop_worker(void *arg, sw_worker *worker)
 
 sw_engine_ops driver_ops(driver *d)
 {
-    return (sw_engine_ops){ .arg = d,
-                            .start_worker = driver_start_worker,
-                            .resume = driver_resume,
-                            .stop_worker = driver_stop_worker };
+    return (sw_engine_ops){
+        .arg = d, .start_worker = driver_start_worker, .resume = driver_resume, .stop_worker = driver_stop_worker
+    };
 }
 
 void driver_open(driver *d, sw_graph *graph, const sw_engine_options *options)

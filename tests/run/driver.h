@@ -43,15 +43,14 @@ typedef struct actor {
 
 typedef struct driver driver;
 struct driver {
-    sw_engine engine;       /* runs the actors */
-    actor *actors;          /* by task */
-    uint64_t limit;         /* events of each source instance; 0: no end */
-    uint32_t controls_wait; /* control items a source waits for before it ends */
-    sw_step (*before_step)(driver *d,
-                           sw_task *task); /* SW_STEP_RAN: go on; else it is the step. May be NULL */
-    uint32_t workers_started;              /* calls of start_worker; atomic */
-    uint32_t workers_stopped;              /* calls of stop_worker; atomic */
-    void *test;                            /* of the test */
+    sw_engine engine;                                 /* runs the actors */
+    actor *actors;                                    /* by task */
+    uint64_t limit;                                   /* events of each source instance; 0: no end */
+    uint32_t controls_wait;                           /* control items a source waits for before it ends */
+    sw_step (*before_step)(driver *d, sw_task *task); /* SW_STEP_RAN: go on; else it is the step. May be NULL */
+    uint32_t workers_started;                         /* calls of start_worker; atomic */
+    uint32_t workers_stopped;                         /* calls of stop_worker; atomic */
+    void *test;                                       /* of the test */
 };
 
 static inline uint64_t driver_events(const actor *a)

@@ -74,8 +74,7 @@ static uint64_t drain_in_order(sw_channel *channel, uint64_t next)
 {
     for (const sw_batch *batch; (batch = sw_channel_front(channel)) != NULL; sw_channel_pop(channel)) {
         const sw_row *row = first(batch);
-        for (uint32_t i = 0; i < batch->count; i++, row = sw_row_next(row))
-            assert_int_equal(id_of(row), next++);
+        for (uint32_t i = 0; i < batch->count; i++, row = sw_row_next(row)) assert_int_equal(id_of(row), next++);
     }
     return next;
 }
@@ -85,8 +84,7 @@ static void rows_come_out_in_the_order_they_went_in_with_control_items_in_their_
     fixture f;
     (void)state;
     open_channel(&f, 10000);
-    static const sw_row_kind kinds[] = { SW_ROW_EVENT, SW_ROW_EVENT, SW_ROW_CONTROL, SW_ROW_EVENT,
-                                         SW_ROW_WATERMARK };
+    static const sw_row_kind kinds[] = { SW_ROW_EVENT, SW_ROW_EVENT, SW_ROW_CONTROL, SW_ROW_EVENT, SW_ROW_WATERMARK };
     uint64_t next = 0;
     for (uint64_t i = 0; i < 5000; i++) {
         assert_int_equal(put_kind(f.channel, kinds[i % 5], i), SW_OK);
@@ -643,8 +641,7 @@ int main(void)
         cmocka_unit_test(a_full_batch_and_a_closing_row_publish_by_themselves),
         cmocka_unit_test(a_control_row_or_end_closes_its_batch_also_when_it_had_to_wait_for_a_slot),
         cmocka_unit_test(a_burst_of_exactly_the_byte_bound_fits_and_one_more_row_does_not),
-        cmocka_unit_test(
-            one_row_above_the_byte_bound_fits_into_an_empty_channel_and_its_memory_is_given_back),
+        cmocka_unit_test(one_row_above_the_byte_bound_fits_into_an_empty_channel_and_its_memory_is_given_back),
         cmocka_unit_test(a_keyed_put_places_hash_and_key_behind_the_body_and_zeroes_the_padding),
         cmocka_unit_test(a_raised_watermark_is_sent_once_and_only_if_no_row_carried_it),
         cmocka_unit_test(a_watermark_that_finds_no_slot_goes_out_later),

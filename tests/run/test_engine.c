@@ -376,8 +376,7 @@ static sw_step hang(driver *run, sw_task *task)
             __atomic_store_n(in, *in + 1, __ATOMIC_RELAXED);
             STORE(w->pulse, w->pulse + 1);
         }
-        assert_int_equal(write(run->engine.wake_fd, &one, sizeof(one)),
-                         sizeof(one)); /* Main looks at once. */
+        assert_int_equal(write(run->engine.wake_fd, &one, sizeof(one)), sizeof(one)); /* Main looks at once. */
         sched_yield();
     }
     STORE(w->is_over, true);

@@ -64,7 +64,8 @@ static void look_on(void)
     sched_yield();
 }
 
-/* Sends the items spread over the run, each once the one before is answered by all; the last finds the sources waiting. */
+/* Sends the items spread over the run, each once the one before is answered by all; the last finds the sources
+ * waiting. */
 static void *send_controls(void *arg)
 {
     sw_engine *engine = &d.engine;

@@ -68,7 +68,7 @@ static void assert_task(uint32_t task, uint32_t count, const uint32_t *component
     }
 }
 
-#define ASSERT_TASK(task, ...)                                                                               \
+#define ASSERT_TASK(task, ...)                                                                                         \
     assert_task(task, sizeof((uint32_t[]){ __VA_ARGS__ }) / sizeof(uint32_t), (uint32_t[]){ __VA_ARGS__ })
 
 /* --- parallelism ---------------------------------------------------------------------------------------- */

@@ -26,9 +26,8 @@ static void open_channels(uint32_t queue)
 {
     f = (fixture){ .wm = SW_TIME_MIN };
     for (int i = 0; i < RECEIVERS; i++)
-        assert_int_equal(
-            sw_channel_new(&f.channels[i], queue, (sw_channel_wake){ 0 }, (sw_channel_wake){ 0 }, NULL),
-            SW_OK);
+        assert_int_equal(sw_channel_new(&f.channels[i], queue, (sw_channel_wake){ 0 }, (sw_channel_wake){ 0 }, NULL),
+                         SW_OK);
 }
 
 static void open_port_of(const sw_edge *edge, uint32_t queue, uint32_t instance)

@@ -45,8 +45,7 @@ static fixture *f; /* of the test that runs */
 static sw_channel *new_channel(uint32_t queue)
 {
     sw_channel *channel;
-    assert_int_equal(sw_channel_new(&channel, queue, (sw_channel_wake){ 0 }, (sw_channel_wake){ 0 }, NULL),
-                     SW_OK);
+    assert_int_equal(sw_channel_new(&channel, queue, (sw_channel_wake){ 0 }, (sw_channel_wake){ 0 }, NULL), SW_OK);
     return channel;
 }
 
@@ -141,7 +140,7 @@ static void assert_seen(seen s, uint32_t count, const uint64_t *ids)
     for (uint32_t i = 0; i < count; i++) assert_int_equal(s.ids[i], ids[i]);
 }
 
-#define ASSERT_SEEN(s, ...)                                                                                  \
+#define ASSERT_SEEN(s, ...)                                                                                            \
     assert_seen(s, sizeof((uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t), (uint64_t[]){ __VA_ARGS__ })
 
 static void inputs_are_read_in_turn(void **state)
@@ -344,8 +343,7 @@ static void the_next_batch_goes_on_with_the_watermark_of_the_last(void **state)
     (void)state;
     set_source(1, first, SW_EEMPTY);
     sw_task_fill(&f->task);
-    f->task.wm[0] =
-        f->task.time_max - f->task.max_delay_ms; /* The body raises it as it processes the rows. */
+    f->task.wm[0] = f->task.time_max - f->task.max_delay_ms; /* The body raises it as it processes the rows. */
     set_source(3, second, SW_EEMPTY);
     sw_task_fill(&f->task);
     assert_watermarks(3, (int64_t[]){ 1000, 1000, 1001 });
@@ -450,8 +448,7 @@ static void nothing_is_sent_while_a_port_holds_rows_over_its_bound(void **state)
 {
     test_row r = make_row(SW_ROW_EVENT, 1);
     (void)state;
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(sw_port_put_over(&f->ports[1], &r.row, NULL, 0, 0, NULL), SW_OK);
+    for (int i = 0; i < 2; i++) assert_int_equal(sw_port_put_over(&f->ports[1], &r.row, NULL, 0, 0, NULL), SW_OK);
     assert_int_equal(sw_task_send(&f->task, SW_ROW_CONTROL, 7), SW_EFULL);
     assert_ptr_equal(f->task.blocked, &f->ports[1]);
     f->task.step = SW_STEP_WAIT_ROOM;

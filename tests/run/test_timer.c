@@ -28,8 +28,7 @@ static int set(sw_timers *timers, int64_t time, const char *key, const char *nam
 static int cancel(sw_timers *timers, int64_t time, const char *key, const char *name)
 {
     uint32_t key_len = (uint32_t)strlen(key), name_len = name != NULL ? (uint32_t)strlen(name) : 0;
-    return sw_timers_cancel(timers, time, sw_hash(key, key_len), (const uint8_t *)key, key_len, name,
-                            name_len);
+    return sw_timers_cancel(timers, time, sw_hash(key, key_len), (const uint8_t *)key, key_len, name, name_len);
 }
 
 static void assert_due(const sw_timer *due, int64_t time, const char *key, const char *name)
@@ -90,8 +89,7 @@ static void timers_of_one_time_come_out_by_key_bytes_then_by_name_those_without_
         sw_timers *timers = open_timers();
         sw_rng rng;
         sw_rng_seed(&rng, seed);
-        for (int i = 0; i < 1000; i++)
-            set(timers, 5, keys[sw_rng_below(&rng, 4)], names[sw_rng_below(&rng, 6)]);
+        for (int i = 0; i < 1000; i++) set(timers, 5, keys[sw_rng_below(&rng, 4)], names[sw_rng_below(&rng, 6)]);
         assert_int_equal(sw_timers_count(timers), 24);
         for (int k = 0; k < 4; k++)
             for (int n = 0; n < 6; n++) assert_next_due(timers, 5, keys[k], names[n]);
@@ -203,8 +201,8 @@ static void the_timer_lent_may_be_named_in_the_next_call(void **state)
     for (int64_t time = 1; time < 100; time++) {
         assert_int_equal(sw_timers_pop(timers, time, &due), SW_OK);
         assert_due(&due, time, "some key", "some name");
-        assert_int_equal(
-            sw_timers_set(timers, time + 1, due.hash, due.key, due.key_len, due.name, due.name_len), SW_OK);
+        assert_int_equal(sw_timers_set(timers, time + 1, due.hash, due.key, due.key_len, due.name, due.name_len),
+                         SW_OK);
     }
     assert_int_equal(sw_timers_count(timers), 1);
     sw_timers_free(timers);
@@ -318,16 +316,14 @@ static void check_pop(sw_timers *timers, model *m, int64_t until)
 
 static void random_operation(sw_timers *timers, model *m, sw_rng *rng, bool is_growing)
 {
-    model_timer t = { .time = (int64_t)sw_rng_below(rng, 40),
-                      .key = sw_rng_below(rng, 24) * 0x0101010101010101u };
+    model_timer t = { .time = (int64_t)sw_rng_below(rng, 40), .key = sw_rng_below(rng, 24) * 0x0101010101010101u };
     t.name = (int)sw_rng_below(rng, 8) - 4;
     if (t.name < -1) t.name = -1;
     uint64_t key = key_bytes(&t), hash = sw_hash(&key, 8), dice = sw_rng_below(rng, 8);
     const char *name = name_bytes(&t);
     uint32_t name_len = name != NULL;
     if (dice < (is_growing ? 6u : 2u) && m->count < MODEL_MAX) {
-        assert_int_equal(sw_timers_set(timers, t.time, hash, (const uint8_t *)&key, 8, name, name_len),
-                         SW_OK);
+        assert_int_equal(sw_timers_set(timers, t.time, hash, (const uint8_t *)&key, 8, name, name_len), SW_OK);
         model_set(m, t);
     } else if (dice == 7) {
         check_pop(timers, m, t.time);

@@ -118,9 +118,8 @@ static int collect_order(void *arg, sw_entry *entry)
 static void entries_are_visited_by_key_bytes_then_length(void **state)
 {
     (void)state;
-    const char *keys[] = {
-        "b", "a\xff", "a", "longer than eight b", "longer than eight", "longer than eight a", "aa", "\x01"
-    };
+    const char *keys[] = { "b",  "a\xff", "a", "longer than eight b", "longer than eight", "longer than eight a",
+                           "aa", "\x01" };
     const char *sorted[] = {
         "\x01", "a", "aa", "a\xff", "b", "longer than eight", "longer than eight a", "longer than eight b"
     };
@@ -186,8 +185,7 @@ static void a_string_field_can_be_set_to_a_part_of_itself(void **state)
     (void)state;
     sw_keyed *keyed = new_keyed(state_schema());
     sw_entry *entry = get(keyed, "k");
-    assert_int_equal(sw_keyed_set_string(keyed, entry, 1, "0123456789012345678901234567890123456789", 40),
-                     SW_OK);
+    assert_int_equal(sw_keyed_set_string(keyed, entry, 1, "0123456789012345678901234567890123456789", 40), SW_OK);
     assert_int_equal(sw_keyed_set_string(keyed, entry, 1, string_of(entry, 1)->bytes + 5, 35), SW_OK);
     assert_memory_equal(string_of(entry, 1)->bytes, "56789012345", 11);
     assert_int_equal(sw_keyed_set_string(keyed, entry, 1, string_of(entry, 1)->bytes + 4, 3), SW_OK);
@@ -255,7 +253,8 @@ static void prefetching_known_and_unknown_keys_changes_nothing(void **state)
     sw_keyed_free(keyed);
 }
 
-/* How a key number becomes a hash: well spread; all in few values; only the low bits differ; only the top bits differ. */
+/* How a key number becomes a hash: well spread; all in few values; only the low bits differ; only the top bits
+ * differ. */
 static uint64_t model_hash(int style, uint64_t id)
 {
     switch (style) {

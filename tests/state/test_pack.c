@@ -125,10 +125,9 @@ static void random_values_have_the_bytes_of_msgpack_c_and_pass_the_check(void **
     }
 }
 
-static const int64_t edges[] = {
-    0,  1,   127, 128,  255,  256,    65535,  65536,       4294967295,  4294967296, INT64_MAX,
-    -1, -32, -33, -128, -129, -32768, -32769, -2147483648, -2147483649, INT64_MIN
-};
+static const int64_t edges[] = { 0,     1,          127,        128,       255,         256,         65535,
+                                 65536, 4294967295, 4294967296, INT64_MAX, -1,          -32,         -33,
+                                 -128,  -129,       -32768,     -32769,    -2147483648, -2147483649, INT64_MIN };
 #define EDGES (sizeof(edges) / sizeof(edges[0]))
 
 static void integers_at_every_edge_are_shortest_and_read_back(void **state)

@@ -145,8 +145,7 @@ static void absent_fields_are_left_out_of_the_map_and_nil_is_absent(void **state
                         "\x81\xa1"
                         "b\xc2",
                         4);
-    assert_int_equal(sw_record_from_pack((const uint8_t *)"\x81\xa1s\xc0", 4, all_types(), &batch, NULL),
-                     SW_OK);
+    assert_int_equal(sw_record_from_pack((const uint8_t *)"\x81\xa1s\xc0", 4, all_types(), &batch, NULL), SW_OK);
     assert_int_equal(*sw_row_presence(sw_row_next((const sw_row *)(void *)batch.data)), 0);
     sw_buf_deinit(&map);
     sw_batch_deinit(&batch);
@@ -224,8 +223,7 @@ static void a_wrong_type_names_field_expected_and_found(void **state)
 {
     (void)state;
     sw_slot slot;
-    assert_string_equal(convert("i", w_fraction, &slot),
-                        "field \"i\": expected i64, found f64 that is no int64");
+    assert_string_equal(convert("i", w_fraction, &slot), "field \"i\": expected i64, found f64 that is no int64");
     assert_string_equal(convert("i", w_huge, &slot), "field \"i\": expected i64, found f64 that is no int64");
     assert_string_equal(convert("i", w_big, &slot), "field \"i\": expected i64, found u64");
     assert_string_equal(convert("i", w_text, &slot), "field \"i\": expected i64, found string");
@@ -251,8 +249,7 @@ static void a_map_cut_anywhere_makes_no_row(void **state)
     assert_int_equal(sw_pack_nil(&map), SW_OK);
     assert_int_equal(sw_record_from_pack(map.data, map.size, all_types(), &batch, NULL), SW_EFORMAT);
     assert_int_equal(sw_record_from_pack((const uint8_t *)"\x90", 1, all_types(), &batch, NULL), SW_ETYPE);
-    assert_int_equal(sw_record_from_pack((const uint8_t *)"\x81\x01\x01", 3, all_types(), &batch, NULL),
-                     SW_ETYPE);
+    assert_int_equal(sw_record_from_pack((const uint8_t *)"\x81\x01\x01", 3, all_types(), &batch, NULL), SW_ETYPE);
     assert_int_equal(batch.count, 0);
     sw_buf_deinit(&map);
     sw_batch_deinit(&batch);

@@ -16,8 +16,8 @@ local function wide(v)
   return tonumber(bits / 4294967296ULL), tonumber(bits % 4294967296ULL), is_unsigned
 end
 
---- A stage that collects for a port or a sink (light userdata, one of them nil). `direct(event, time)` sends one event by itself: records,
--- and what cannot be sent this way, for which it finds the reason and fails the event.
+--- A stage that collects for a port or a sink (light userdata, one of them nil). `direct(event, time)` sends one
+-- event by itself: records, and what cannot be sent this way, for which it finds the reason and fails the event.
 function M.stage(task, x, port, sink, direct)
   local times = ffi.new("double[?]", COLLECTED_MAX + 1)
   local stamps = ffi.new("uint32_t[?]", COLLECTED_MAX + 1)

@@ -21,7 +21,8 @@ local function script_trace(err)
   if type(err) == "table" and err.text then return err end
   local text = type(err) == "string" and err or ("(error object is a %s value)"):format(type(err))
   if is_own(debug.getinfo(3, "S")) then return { text = text } end
-  local stack = debug.traceback("", 2):gsub("\n[^\n]*swlua/internal/[^\n]*", ""):gsub("\n%s*%[C%]: in function 'xpcall'.*", "")
+  local stack = debug.traceback("", 2):gsub("\n[^\n]*swlua/internal/[^\n]*", "")
+  stack = stack:gsub("\n%s*%[C%]: in function 'xpcall'.*", "")
   return { text = text .. stack }
 end
 
@@ -144,8 +145,8 @@ function M.compare(fingerprint)
   local own = loaded.job:fingerprint()
   if own == fingerprint then return end
   local first, second = first_difference(fingerprint, own)
-  error({ text = ("%s: the script built two different jobs: it is executed once per worker and must build the same each time"
-    .. " (first: %s; then: %s)"):format(loaded.config.path, first, second) }, 0)
+  error({ text = ("%s: the script built two different jobs: it is executed once per worker and must build the same "
+    .. "each time (first: %s; then: %s)"):format(loaded.config.path, first, second) }, 0)
 end
 
 --- Makes the tasks of a worker (light userdata).
@@ -181,7 +182,8 @@ function M.state_not_kept(job)
   local names = {}
   for _, component in ipairs(job.components) do
     local operator = component.operator
-    if component.op == "apply" and component.keyed or operator and operator.get_state then names[#names + 1] = component.name end
+    local has_state = component.op == "apply" and component.keyed or operator and operator.get_state
+    if has_state then names[#names + 1] = component.name end
   end
   return table.concat(names, ", ")
 end

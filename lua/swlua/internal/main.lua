@@ -2,8 +2,9 @@
 --
 --     yields one of RAN, WAIT_INPUT, WAIT_ROOM (inside a port), WAIT_TIME, FAILED; returning means done
 --
--- Watermarks: T.wm[domain] is what ports send, so it is raised only after the timers due by it have fired: what they emit
--- belongs before it. Stages fire in the order of the chain, so what one emits reaches the next before that one's own timers.
+-- Watermarks: T.wm[domain] is what ports send, so it is raised only after the timers due by it have fired: what they
+-- emit belongs before it. Stages fire in the order of the chain, so what one emits reaches the next before that one's
+-- own timers.
 local f = require("swlua.internal.ffi")
 local check = require("swlua.check")
 local decode = require("swlua.internal.decode")
@@ -24,7 +25,8 @@ local M = {}
 
 -- Timers and watermarks ---------------------------------------------------------------------------------------------
 
---- Fires a component's timers that are due by `limit`; those set meanwhile (`seq` on) are dropped when the input has ended.
+--- Fires a component's timers that are due by `limit`; those set meanwhile (`seq` on) are dropped when the input has
+-- ended.
 local function fire_timers(x, which, limit, seq)
   local keyed, instance = x.keyed, x.instance
   while C.swffi_timer_pop(keyed, which, limit) == 0 do
@@ -112,8 +114,8 @@ local function expire(task)
   end
 end
 
---- Traces are recorded within the first hundred events, when every key is new and nothing is typical: they are thrown away a few times, so
--- that what stays was recorded from the usual course of things.
+--- Traces are recorded within the first hundred events, when every key is new and nothing is typical: they are thrown
+-- away a few times, so that what stays was recorded from the usual course of things.
 local RERECORD = { [64] = true, [1024] = true, [16384] = true } -- at these batches
 
 local function after_batch(task)
@@ -127,7 +129,8 @@ local function after_batch(task)
   records.clear_overflow()
 end
 
--- Ending and control items ---------------------------------------------------------------------------------------------
+-- Ending and control items
+-- ---------------------------------------------------------------------------------------------
 
 local function close_component(x)
   local close = x.self and x.self.close
@@ -171,7 +174,8 @@ local function act_on_control(task, id)
   C.swffi_task_answer(task.T, id)
 end
 
--- Tasks that read channels ------------------------------------------------------------------------------------------------
+-- Tasks that read channels
+-- ------------------------------------------------------------------------------------------------
 
 --- Views of the schemas that rows may name, found when first met.
 local function schema_views()
@@ -208,7 +212,8 @@ local function input_handlers(task)
   for i, edge in ipairs(task.edges) do
     local handle = task.head.row_entries[i]
     if edge.to == task.head.index and handle then
-      handlers[i - 1] = core.chunk("swlua.internal.stages")().input_loop(T, handle, schema_views(), on_watermark, on_control)
+      local stages = core.chunk("swlua.internal.stages")()
+      handlers[i - 1] = stages.input_loop(T, handle, schema_views(), on_watermark, on_control)
     end
   end
   return handlers
@@ -235,7 +240,8 @@ local function channel_body(task)
   end
 end
 
--- Sources ------------------------------------------------------------------------------------------------------------------
+-- Sources
+-- ------------------------------------------------------------------------------------------------------------------
 
 local function valid_time(time)
   return type(time) == "number" and time == time and time > -FAR and time < FAR
@@ -274,7 +280,8 @@ local function malformed_handler(task, x, pass)
     if second ~= limiter.second then limiter.second, limiter.count = second, 0 end
     limiter.count = limiter.count + 1
     if limiter.count <= 5 then
-      core.log("warn", ("%s/%s#%d"):format(x.job, x.name, x.number), ("malformed input at %s: %s"):format(event.where, event.error))
+      local who = ("%s/%s#%d"):format(x.job, x.name, x.number)
+      core.log("warn", who, ("malformed input at %s: %s"):format(event.where, event.error))
     end
     if pass then
       event.raw, event.error = text.utf8(event.raw), text.utf8(event.error) -- It is read as JSON more often than not.
@@ -391,8 +398,12 @@ local function generator_body(task, x)
     if ms == nil then reject(x, malformed, event, problem) end
     return ms
   end
-  local loop = x.stages.generator_loop(x, connector.fn, position, x.encoder("the generator returned"), checked_time,
-    saw_time, pass)
+  local function reject_event(event, problem)
+    if type(event) ~= "table" then return x.fail(problem, nil, tonumber(T.now_ms)) end
+    reject(x, malformed, event, problem)
+  end
+  local loop = x.stages.generator_loop(x, connector.fn, position, x.encoder("the generator returned"), reject_event,
+    checked_time, saw_time, pass)
   return function()
     local credit = C.swffi_task_credit(T)
     if credit == 0 then return WAIT_TIME end
@@ -411,7 +422,11 @@ local function custom_body(task, x)
   local malformed = x.consumers("malformed")
   local instance, made, max_delay = x.instance, 0, x.component.options.max_delay_ms or 0
   local function send(to, event, time)
-    local encoded = encode(event)
+    local fits, encoded = pcall(encode, event)
+    if not fits then
+      if type(event) ~= "table" then error(encoded, 0) end
+      return reject(x, malformed, event, encoded)
+    end
     local ms, problem = time_of(encoded, time)
     if ms == nil then return reject(x, malformed, event, problem) end
     instance.n_out = instance.n_out + 1
@@ -477,7 +492,8 @@ local function source_body(task)
   end
 end
 
--- The body -------------------------------------------------------------------------------------------------------------------
+-- The body
+-- -------------------------------------------------------------------------------------------------------------------
 
 --- Gives a task what its components need before they are built.
 function M.prepare(task)

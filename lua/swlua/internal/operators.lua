@@ -1,4 +1,5 @@
---- Builds the stage of one component: what its kind of operator does with an event, and how events reach it by each of its inputs.
+--- Builds the stage of one component: what its kind of operator does with an event, and how events reach it by each
+-- of its inputs.
 local f = require("swlua.internal.ffi")
 local check = require("swlua.check")
 local collect = require("swlua.internal.collect")
@@ -56,7 +57,8 @@ local function check_time(time, what)
   end
 end
 
---- Timers of the current key. Event time is kept in due[domain], processing time in task.timer_ms, so that the loops need one compare.
+--- Timers of the current key. Event time is kept in due[domain], processing time in task.timer_ms, so that the loops
+-- need one compare.
 local function timer_methods(task, x, keyed)
   local T, due = task.T, task.due
   local function set(which, time, name)
@@ -167,7 +169,8 @@ end
 
 local builders = {}
 
---- The schema of all that reaches x, where it is known and one, and what of its string fields x's function leaves alone.
+--- The schema of all that reaches x, where it is known and one, and what of its string fields x's function leaves
+-- alone.
 local function passive_fields(task, x)
   local schema
   for _, edge in ipairs(x.edges) do
@@ -206,7 +209,8 @@ function builders.map(task, x)
   local schema, found = passive_fields(task, x)
   if not schema or not x.component.schema or x.strict then return plain end
   local write = passing_writer(task, x, schema, found)
-  return x.stages.map_passing(x, x.component.fn, schema.pointer, records.passive_view(schema, found), write, plain, pass)
+  local view = records.passive_view(schema, found)
+  return x.stages.map_passing(x, x.component.fn, schema.pointer, view, write, plain, pass)
 end
 
 function builders.filter(task, x)
@@ -253,8 +257,8 @@ local function sink_slow_path(task, x)
   end
 end
 
---- A sink of the user's, or one in C. That one only encodes what it gets: `x.reader` makes its stage, and rows that come by a channel are
--- not decoded for it.
+--- A sink of the user's, or one in C. That one only encodes what it gets: `x.reader` makes its stage, and rows that
+-- come by a channel are not decoded for it.
 function builders.sink(task, x)
   local component = x.component
   if component.operator then return x.stages.custom_sink(x, component.operator.apply, x.self) end
@@ -264,7 +268,8 @@ function builders.sink(task, x)
     x.takes_rows = stage
     return stage
   end
-  local opened, pointer = pcall(core.open_sink, task.pointer, component.connector.type, component.connector.options, x.name)
+  local connector = component.connector
+  local opened, pointer = pcall(core.open_sink, task.pointer, connector.type, connector.options, x.name)
   if not opened then error({ text = ("%s/%s#%d: %s"):format(x.job, x.name, x.number, pointer) }, 0) end
   local sink, slow = ffi.cast(f.sink_p, pointer), sink_slow_path(task, x)
   local direct = x.stages.sink(x, sink, task.to_row, slow)
@@ -381,7 +386,8 @@ function builders.apply(task, x)
   return pass
 end
 
--- Putting it together ---------------------------------------------------------------------------------------------------
+-- Putting it together
+-- ---------------------------------------------------------------------------------------------------
 
 --- In strict mode what was emitted is compared when the call is over.
 local function checked(x, pass)

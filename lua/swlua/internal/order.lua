@@ -1,7 +1,8 @@
 --- `pairs` and `next` in a defined order: 1..#t, then other numbers, then strings bytewise.
--- LuaJIT's own order differs in every process, so what a job does by it would differ after a crash. The globals are replaced
--- once per state; they behave as ever while `state.on` is false, and are ordered while an operator that has a state table
--- runs, and always under --sim and sw.test. (This LuaJIT ignores __pairs on plain tables; a flag costs one load a call.)
+-- LuaJIT's own order differs in every process, so what a job does by it would differ after a crash. The globals are
+-- replaced once per state; they behave as ever while `state.on` is false, and are ordered while an operator that has
+-- a state table runs, and always under --sim and sw.test. (This LuaJIT ignores __pairs on plain tables; a flag costs
+-- one load a call.)
 local values = require("swlua.values")
 local records = require("swlua.internal.records")
 

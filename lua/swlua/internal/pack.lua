@@ -1,6 +1,7 @@
 --- Lua values to msgpack, in a scratch: the body of a row of a table event, a state table at rest, a key.
 -- The shortest form of each value; agrees byte for byte with msgpack-c (spec/swlua/internal/pack_spec.lua).
--- Numbers with an integral value within 2^53 are integers (but -0.0 is a double), others float64; int64 and uint64 cdata are integers.
+-- Numbers with an integral value within 2^53 are integers (but -0.0 is a double), others float64; int64 and uint64
+-- cdata are integers.
 local bit = require("bit")
 local f = require("swlua.internal.ffi")
 local values = require("swlua.values")
@@ -230,7 +231,8 @@ function M.value(S, off, v)
   return put_value(S, off, v, 0, "", "value", "any")
 end
 
---- Writes a key in the canonical form of state/key.h: a nil, boolean, number or string; or, `list` being set, a list of `n` of them.
+--- Writes a key in the canonical form of state/key.h: a nil, boolean, number or string; or, `list` being set, a list
+-- of `n` of them.
 ---@return integer? off nil when the value cannot be a key
 function M.key(S, off, v)
   local kind = type(v)

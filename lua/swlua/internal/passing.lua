@@ -1,10 +1,10 @@
 --- Which string fields of a record does a function only hand on, or only compare with constants?
 --
--- Making a Lua string of a field means interning, and later collecting, it: 60 to 80 ns that a renaming map or a filter by
--- type need not pay. The bytecode of the function says so: a field whose every reading is followed at once by storing
--- it in the new table that the function returns, or by comparing it with a string constant, and whose value can be
--- seen nowhere else, is *passive*. Reading a passive field gives the constant it equals, else a stand-in; the writer
--- of the result copies the bytes of the field for which it finds the stand-in.
+-- Making a Lua string of a field means interning, and later collecting, it: 60 to 80 ns that a renaming map or a
+-- filter by type need not pay. The bytecode of the function says so: a field whose every reading is followed at once
+-- by storing it in the new table that the function returns, or by comparing it with a string constant, and whose
+-- value can be seen nowhere else, is *passive*. Reading a passive field gives the constant it equals, else a
+-- stand-in; the writer of the result copies the bytes of the field for which it finds the stand-in.
 --
 -- Whatever is not understood makes the field active.
 local bit = require("bit")
@@ -135,7 +135,8 @@ local function look_at_reading(code, pc, found)
     note_comparison(found, get.text, use.text)
     return true
   end
-  if use.name ~= "TSETS" or use.a ~= slot or use.b == slot or not is_result_table(code, pc + 1, use.b) then return false end
+  if use.name ~= "TSETS" or use.a ~= slot or use.b == slot then return false end
+  if not is_result_table(code, pc + 1, use.b) then return false end
   local other = found.passed[use.text]
   if other and other ~= get.text then return false end
   found.passed[use.text] = get.text

@@ -1,6 +1,7 @@
 --- Records: the ctypes, readers and writers of schemas, made once per schema and Lua state.
--- A record is a pointer to a row (state/row.h) whose struct has one slot a field; `event.price` goes through __index to a
--- reader made for that field, which the JIT inlines. Field names never meet the struct's own names, which begin with sw__.
+-- A record is a pointer to a row (state/row.h) whose struct has one slot a field; `event.price` goes through __index
+-- to a reader made for that field, which the JIT inlines. Field names never meet the struct's own names, which begin
+-- with sw__.
 local f = require("swlua.internal.ffi")
 local passing = require("swlua.internal.passing")
 local values = require("swlua.values")
@@ -9,7 +10,8 @@ local ffi, core = f.ffi, f.core
 
 local M = {}
 
---- Strings set on a record in place: its slot names an index here instead of bytes (length 0xffffffff). Cleared with each batch.
+--- Strings set on a record in place: its slot names an index here instead of bytes (length 0xffffffff). Cleared with
+-- each batch.
 local overflow = {}
 
 ffi.cdef("int memcmp(const void *, const void *, size_t);")
@@ -99,7 +101,8 @@ local string_reader = {
 local string_writer = {
   row = [[local at = #overflow + 1 overflow[at] = v r.sw__I = at r.sw__Il = 4294967295
     r.sw__h.flags = 1]],
-  state = [[if C.swffi_keyed_set_string(current.keyed, cast(entry_p, cast(bytes_p, r) - ENTRY_SIZE), I - 1, v, #v) ~= 0 then
+  state = [[local entry = cast(entry_p, cast(bytes_p, r) - ENTRY_SIZE)
+    if C.swffi_keyed_set_string(current.keyed, entry, I - 1, v, #v) ~= 0 then
     bad_value(NAME, "memory for a string", v) end]],
 }
 
@@ -163,8 +166,8 @@ local function attach_metatable(schema, ctype, where, readers_given)
   return get, set
 end
 
---- Raises for a field that the schema lacks. Its loop must not become a trace in the middle of the hot one, and looking at all keys
--- keeps the JIT from sinking the table: the caller does it for a sample of the events.
+--- Raises for a field that the schema lacks. Its loop must not become a trace in the middle of the hot one, and
+-- looking at all keys keeps the JIT from sinking the table: the caller does it for a sample of the events.
 local function make_check(schema)
   local known = {}
   for _, field in ipairs(schema.fields) do known[field.name] = true end
@@ -183,8 +186,8 @@ local function put_strings_length(out, schema, passed)
     if field.type == "string" then
       local from = passed[field.name]
       local taken = from and ("if v == STAND_IN then size = size + input.sw__%dl else "):format(from) or ""
-      out[#out + 1] = fill("do local v = t[NAME] if v ~= nil then " .. taken .. converters.string .. " size = size + #v "
-        .. (from and "end " or "") .. "end end", i, field)
+      out[#out + 1] = fill("do local v = t[NAME] if v ~= nil then " .. taken .. converters.string
+        .. " size = size + #v " .. (from and "end " or "") .. "end end", i, field)
     end
   end
 end
@@ -192,8 +195,9 @@ end
 local function string_store(passed)
   local store = "local n = #v r.sw__I = off r.sw__Il = n copy(data + off, v, n) off = off + n"
   if not passed then return store end
-  return ("if v == STAND_IN then local n = input.sw__%dl r.sw__I = off r.sw__Il = n copy(data + off, cast(bytes_p, input) + "
-    .. "input.sw__%d, n) off = off + n else %s end"):format(passed, passed, store)
+  return ("if v == STAND_IN then local n = input.sw__%dl r.sw__I = off r.sw__Il = n "
+    .. "copy(data + off, cast(bytes_p, input) + input.sw__%d, n) off = off + n else %s end")
+    :format(passed, passed, store)
 end
 
 local function put_slots(out, schema, passed)
@@ -213,8 +217,8 @@ local function put_slots(out, schema, passed)
   for w = word + 1, words(schema) - 1 do out[#out + 1] = ("r.sw__p[%d] = 0"):format(w) end
 end
 
---- Text of a function that binds a scratch of its own and returns the writer: table -> record in that scratch. What never changes of the
--- header is written once; only records with strings change their length.
+--- Text of a function that binds a scratch of its own and returns the writer: table -> record in that scratch. What
+-- never changes of the header is written once; only records with strings change their length.
 local function writer_text(schema, ctype_name, passed)
   local fixed = f.ROW_SIZE + words(schema) * 4 + 8 * #schema.fields
   local has_strings = false
@@ -274,7 +278,8 @@ end
 
 local variants = 0
 
---- A second view of a schema's records, in which passive string fields (internal/passing.lua: `found`) are not made into Lua strings.
+--- A second view of a schema's records, in which passive string fields (internal/passing.lua: `found`) are not made
+-- into Lua strings.
 ---@return fun(record: ffi.cdata*): ffi.cdata* view
 function M.passive_view(schema, found)
   variants = variants + 1
@@ -317,8 +322,8 @@ function M.state_of(schema)
   return made
 end
 
---- Looks for unknown fields in the first three tables and then in one of 1024, or in all: a few first ones, so that no trace is
--- recorded by then.
+--- Looks for unknown fields in the first three tables and then in one of 1024, or in all: a few first ones, so that
+-- no trace is recorded by then.
 function M.sampled_check(schema, is_always)
   local check_fields, countdown = schema.check_fields, 3
   if is_always then return check_fields end
@@ -355,8 +360,8 @@ function M.to_table(record, schema)
   return out
 end
 
---- A function that writes a record whose strings were set in place as a plain row, in memory of its own: a row stays until the function's
--- next call with a record of the same schema.
+--- A function that writes a record whose strings were set in place as a plain row, in memory of its own: a row stays
+-- until the function's next call with a record of the same schema.
 function M.flattener()
   local writers, anchors = {}, {}
   return function(record)

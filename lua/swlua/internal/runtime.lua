@@ -1,6 +1,7 @@
 --- Sets up the tasks of a worker: composes each task's stages into one chain of closures and makes its coroutine.
 --
---     core.tasks(worker) ──► per task: components in reverse order, each given what it passes events to ──► internal/main.lua
+--     core.tasks(worker) ──► per task: components in reverse order, each given what it passes events to ──►
+-- internal/main.lua
 local f = require("swlua.internal.ffi")
 local check = require("swlua.check")
 local collect = require("swlua.internal.collect")
@@ -93,7 +94,8 @@ local function copier(task)
   end
 end
 
---- Consumers in one function: first those that only encode the event, then those that run user code, of which all but the last get copies.
+--- Consumers in one function: first those that only encode the event, then those that run user code, of which all but
+-- the last get copies.
 local function compose(task, readers, runners)
   local stages = core.chunk("swlua.internal.stages")()
   local all = runners[#runners]
@@ -102,8 +104,8 @@ local function compose(task, readers, runners)
   return all
 end
 
---- Where output `name` of component x goes; nil when nobody reads it. Events may be collected on their way out only where no user code
--- gets them too: it may change the table.
+--- Where output `name` of component x goes; nil when nobody reads it. Events may be collected on their way out only
+-- where no user code gets them too: it may change the table.
 local function consumers(task, x, name)
   local readers, runners, outward = {}, {}, {}
   for i, edge in ipairs(task.edges) do
@@ -156,12 +158,14 @@ local function encoder(task, component, verb)
     end
   end
   return function(event)
-    if type(event) ~= "table" and not (type(event) == "cdata" and records.schema_of(event)) then return refuse(event) end
+    local is_record = type(event) == "cdata" and records.schema_of(event)
+    if type(event) ~= "table" and not is_record then return refuse(event) end
     return event
   end
 end
 
---- After emit the table is the engine's. In strict mode the emitter gets a private copy made, and changes are found at the call's end.
+--- After emit the table is the engine's. In strict mode the emitter gets a private copy made, and changes are found
+-- at the call's end.
 local function strict_encoder(encode, x)
   return function(event)
     local encoded = encode(event)
@@ -222,8 +226,8 @@ local function context(task, desc)
   return x
 end
 
---- The watermark domain of a component: its own for event_time, and for a keyed operator whose events may be gathered (stages.lua); else that
--- of what it reads.
+--- The watermark domain of a component: its own for event_time, and for a keyed operator whose events may be gathered
+-- (stages.lua); else that of what it reads.
 local function set_domain(task, x)
   if x.component.op == "event_time" then
     task.domains = task.domains + 1
@@ -237,9 +241,8 @@ local function set_domain(task, x)
     if edge.to == x.index then
       inputs = inputs + 1
       if upstream then x.domain = math.max(x.domain, upstream.domain) end
-      if upstream and upstream.component.schema and edge.output == "default" and edge.fields and core.edge(task.worker, i - 1) then
-        by_fields = edge
-      end
+      local has_records = upstream and upstream.component.schema and edge.output == "default"
+      if has_records and edge.fields and core.edge(task.worker, i - 1) then by_fields = edge end
     end
   end
   if by_fields and inputs == 1 and x.component.op == "apply" and x.component.keyed and task.domains < 7 then

@@ -4,12 +4,14 @@
 --
 -- This module is loaded afresh for every stage (core.chunk), so each has prototypes, and so JIT traces, of its own: a
 -- prototype shared by several components would make their traces guard against each other.
--- Rules here: no tail calls (the recorder of the JIT bounds them); no table or closure per event; user code runs under xpcall; a component's error never reaches the one before it.
+-- Rules here: no tail calls (the recorder of the JIT bounds them); no table or closure per event; user code runs
+-- under xpcall; a component's error never reaches the one before it.
 --
 -- The context `x` of a component (made by internal/runtime.lua):
---   task, instance  cdata        at           component index + 1: the watchdog names whose code runs; cleared when the task yields
---   fail(err, event, time)       counts, skips, sets aside, or fails the job
---   trace           message handler for xpcall
+--   task, instance           cdata
+--   at                       component index + 1: the watchdog names whose code runs; cleared when the task yields
+--   fail(err, event, time)   counts, skips, sets aside, or fails the job
+--   trace                    message handler for xpcall
 local f = require("swlua.internal.ffi")
 local ffi, C = f.ffi, f.C
 local cast, type, xpcall, pcall, tonumber = ffi.cast, type, xpcall, pcall, tonumber
@@ -60,8 +62,8 @@ function M.map(x, fn, encode, pass)
   end
 end
 
---- map of records to records where the function only hands some string fields on: it sees `view`, and `write` takes those fields' bytes
--- from the event. `plain` is the ordinary stage, for events of another shape.
+--- map of records to records where the function only hands some string fields on: it sees `view`, and `write` takes
+-- those fields' bytes from the event. `plain` is the ordinary stage, for events of another shape.
 function M.map_passing(x, fn, pointer, view, write, plain, pass)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
   local istype = ffi.istype
@@ -203,15 +205,17 @@ function M.keyed_by_fields(x, keyed, to_row, pass)
   end
 end
 
---- A fused keyed edge by fields of records. While there are few keys events go straight on; with many, a lookup is a wait for memory, so
--- rows are gathered and looked up together (`drain`). The operator behind it has a watermark domain of its own, which keeps each row's place.
+--- A fused keyed edge by fields of records. While there are few keys events go straight on; with many, a lookup is a
+-- wait for memory, so rows are gathered and looked up together (`drain`). The operator behind it has a watermark
+-- domain of its own, which keeps each row's place.
 function M.keyed_gathered(x, keyed, to_row, drain, advance, pass)
   local task, fail_text = x.task, x.fail_text
   local wm, upstream, own = task.wm, x.upstream_domain, x.domain
   local gathered = keyed.gathered
   return function(event, time)
     if x.is_large then
-      if C.swffi_keyed_gather(task, keyed, to_row(event, time), wm[upstream]) ~= 0 then return fail_text(event, time) end
+      local rc = C.swffi_keyed_gather(task, keyed, to_row(event, time), wm[upstream])
+      if rc ~= 0 then return fail_text(event, time) end
       if gathered.count >= GATHER then drain() end
     else
       if wm[upstream] > wm[own] then advance(own, wm[upstream]) end
@@ -273,8 +277,8 @@ function M.keyed_by_row(keyed, pass)
   end
 end
 
---- Sends a row that did not fit once there is room. Where the coroutine cannot yield (inside a callback of gsub or sort) the channel
--- takes it over its bound, up to a limit.
+--- Sends a row that did not fit once there is room. Where the coroutine cannot yield (inside a callback of gsub or
+-- sort) the channel takes it over its bound, up to a limit.
 function M.wait_for_room(task, port, row, put, key, key_len, index)
   local at = task.at
   while true do
@@ -366,8 +370,8 @@ function M.sink(x, sink, to_row, slow)
   end
 end
 
---- Leaves the task, or goes to a sink, where events may be tables: they are collected and encoded together in C (`flush`), since a table is
--- best walked there. Records go on at once, behind what is collected.
+--- Leaves the task, or goes to a sink, where events may be tables: they are collected and encoded together in C
+-- (`flush`), since a table is best walked there. Records go on at once, behind what is collected.
 function M.collected(x, box, flush, direct)
   local task, domain = x.task, x.domain
   local wm = task.wm
@@ -448,13 +452,11 @@ function M.source_loop(x, view, on_watermark, on_malformed, pass)
 end
 
 --- Makes up to `limit` events of a generator. Returns true when it has ended.
-function M.generator_loop(x, fn, position, encode, time_of, saw_time, pass)
+function M.generator_loop(x, fn, position, encode, reject, time_of, saw_time, pass)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
   local about = x.about
   local function call(i)
     local event, time = fn(i, about)
-    if event == nil then return nil end
-    event = encode(event)
     return event, time
   end
   return function(limit)
@@ -462,17 +464,18 @@ function M.generator_loop(x, fn, position, encode, time_of, saw_time, pass)
     local stop = i + step * (limit - 1)
     if stop > last then stop = last end
     while i <= stop do
-        task.at = at
+      task.at = at
       local ok, event, time = xpcall(call, trace, i)
-        if not ok then
+      if not ok then
         fail(event, nil, tonumber(task.now_ms))
       elseif event == nil then
         return true
       else
-        time = time_of(event, time)
-        if time ~= nil then -- Else it was rejected.
+        local fits, encoded = pcall(encode, event)
+        if fits then time = time_of(encoded, time) else reject(event, encoded) end
+        if fits and time ~= nil then -- Without a time it was rejected.
           instance.n_out = instance.n_out + 1
-          pass(event, time)
+          pass(encoded, time)
           saw_time(time)
         end
       end

@@ -1,6 +1,7 @@
 --- The live tables of a keyed operator: a bounded cache over the msgpack in the keyed store.
 --
---     entry.live = slot ──► live[slot] (table), owner[slot] (entry)      beyond the bound the clock hand writes one back
+--     entry.live = slot ──► live[slot] (table), owner[slot] (entry)      beyond the bound the clock hand writes one
+-- back
 --
 -- A table is live from its key's first event until it is evicted (second chance), emptied, or expired.
 local f = require("swlua.internal.ffi")

@@ -1,5 +1,5 @@
--- What one event costs in keyed state of many keys, as a distribution: the time from one event's turn to the next one's.
--- --set events=N --set keys=N; prints the quantiles in ns, taken once every key is there.
+-- What one event costs in keyed state of many keys, as a distribution: the time from one event's turn to the next
+-- one's. --set events=N --set keys=N; prints the quantiles in ns, taken once every key is there.
 local ffi = require("ffi")
 local sw = require("swlua")
 local generate = require("generate")
