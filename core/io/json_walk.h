@@ -42,7 +42,7 @@ int sw_json_fail(const sw_json_decoder *d, const char *reason) __attribute__((co
 
 /* The key at the next token and the colon behind it; the walk is then at the value. NULL when there is
  * none. */
-static inline const sw_json_key *sw_json_take_key(sw_json_decoder *d)
+static inline __attribute__((always_inline)) const sw_json_key *sw_json_take_key(sw_json_decoder *d)
 {
     const uint8_t *quote = sw_json_here(d);
     const char *reason = "expected a key";
@@ -67,7 +67,7 @@ static inline const sw_json_key *sw_json_take_key(sw_json_decoder *d)
 }
 
 /* Goes on behind a member or element: 1 when another follows, 0 when `close` ended it, or SW_EFORMAT. */
-static inline int sw_json_take_comma(sw_json_decoder *d, uint8_t close)
+static inline __attribute__((always_inline)) int sw_json_take_comma(sw_json_decoder *d, uint8_t close)
 {
     uint8_t c = *sw_json_here(d);
     if (c == ',') {

@@ -59,6 +59,24 @@ static void every_double_reads_back_as_itself(void **state)
     }
 }
 
+static void amounts_with_few_decimals_are_written_as_they_are_read(void **state)
+{
+    static const char *const formats[] = { "%.1f", "%.2f", "%.3f", "%.4f" };
+    char expected[64], text[SW_NUM_TEXT_SIZE];
+    uint64_t random = 1;
+    (void)state;
+    for (int i = 0; i < 200000; i++) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        int decimals = 1 + i % 4;
+        uint64_t digits = (random >> 20) % 100000000000u * 10 + 1 + (random >> 60) % 9; /* No 0 at the end. */
+        double power = decimals == 1 ? 10 : decimals == 2 ? 100 : decimals == 3 ? 1000 : 10000;
+        double value = (double)digits / power * (i % 2 == 0 ? 1 : -1);
+        snprintf(expected, sizeof(expected), formats[decimals - 1], value);
+        sw_num_format_double(text, value);
+        assert_string_equal(text, expected);
+    }
+}
+
 static void integers_are_exact_over_their_whole_range(void **state)
 {
     static const struct {
@@ -186,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(doubles_have_the_shortest_exact_form),
         cmocka_unit_test(every_double_reads_back_as_itself),
+        cmocka_unit_test(amounts_with_few_decimals_are_written_as_they_are_read),
         cmocka_unit_test(integers_are_exact_over_their_whole_range),
         cmocka_unit_test(every_length_of_integer_reads_back),
         cmocka_unit_test(a_text_that_is_not_one_number_is_refused),
