@@ -421,7 +421,7 @@ local function custom_body(task, x)
   local time_of, saw_time = source_time(task, x), saw_time_function(task)
   local malformed = x.consumers("malformed")
   local instance, made, max_delay = x.instance, 0, x.component.options.max_delay_ms or 0
-  local function send(to, event, time)
+  local function give(to, event, time)
     local fits, encoded = pcall(encode, event)
     if not fits then
       if type(event) ~= "table" then error(encoded, 0) end
@@ -437,10 +437,10 @@ local function custom_body(task, x)
   end
   local named = {}
   local out = {
-    emit = function(_, event, time) return send(pass, event, time) end,
+    emit = function(_, event, time) return give(pass, event, time) end,
     emit_to = function(_, name, event, time)
       if named[name] == nil then named[name] = x.consumers(name) or x.stages.unread(x) end
-      return send(named[name], event, time)
+      return give(named[name], event, time)
     end,
     watermark = function(_, time) -- promises that no event before `time` will come
       C.swffi_task_saw_time(T, time + max_delay)

@@ -21,7 +21,9 @@ M.STAND_IN = "\0swlua: the text of a passive field\0"
 -- Operand modes of LuaJIT's bytecode (lj_bc.h).
 local DST, BASE, VAR, RBASE = 1, 2, 3, 4
 local MODE_STR, MODE_JUMP = 10, 13
-local REFUSED = { FNEW = true, UCLO = true, VARG = true, KNIL = true }
+-- Closures may see slots; loops that have been compiled already have lost their jump targets.
+local REFUSED = { FNEW = true, UCLO = true, VARG = true, KNIL = true, JFORI = true, JFORL = true, JITERL = true,
+  JLOOP = true, IFORL = true, IITERL = true, ILOOP = true }
 local NO_READ = { JMP = true, LOOP = true, RET0 = true }
 
 local function decode(fn, pc)
