@@ -148,23 +148,28 @@ static int encode_map(encoder *e)
     return rc == SW_OK ? finish_map(e, start, count) : rc;
 }
 
-/* Elements of the table on top when it is an array, -1 for a map, -2 when it is neither. */
+static bool is_marked_array(lua_State *L)
+{
+    if (!lua_getmetatable(L, -1)) return false;
+    bool is_array = lua_rawequal(L, -1, ARG_ARRAY_META);
+    lua_pop(L, 1);
+    return is_array;
+}
+
+/* Elements of the table on top when it is an array, -1 for a map, -2 when it is neither, -3 for an array with holes. */
 static int64_t array_count(encoder *e)
 {
     lua_State *L = e->L;
     uint32_t length = (uint32_t)lua_objlen(L, -1), count = 0;
-    if (lua_getmetatable(L, -1)) {
-        bool is_array = lua_rawequal(L, -1, ARG_ARRAY_META);
-        lua_pop(L, 1);
-        if (is_array) return length;
-    }
-    if (length == 0) return -1;
+    bool is_marked = is_marked_array(L);
+    if (length == 0 && !is_marked) return -1;
     lua_pushnil(L);
     while (lua_next(L, -2) != 0) {
         lua_pop(L, 1);
         count++;
     }
-    return count == length ? (int64_t)length : -2;
+    if (count == length) return length;
+    return is_marked ? -3 : -2;
 }
 
 static int encode_table(encoder *e)
@@ -173,9 +178,11 @@ static int encode_table(encoder *e)
     luaL_checkstack(e->L, 6, "nested too deep");
     e->depth++;
     int64_t count = array_count(e);
-    int rc = count == -2   ? refuse(e, "a table is either an array (1..n without holes) or has string keys")
-             : count == -1 ? encode_map(e)
-                           : encode_array(e, (uint32_t)count);
+    int rc;
+    if (count >= 0) rc = encode_array(e, (uint32_t)count);
+    else if (count == -1) rc = encode_map(e);
+    else if (count == -2) rc = refuse(e, "a table is either an array (1..n without holes) or has string keys");
+    else rc = refuse(e, "a hole in an array (sw.null stands for null)");
     e->depth--;
     return rc;
 }

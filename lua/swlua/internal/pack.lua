@@ -162,14 +162,14 @@ local function put_map(S, off, t, depth, path, keys)
   return off + extra
 end
 
---- Is this table an array: 1..n and nothing else? Returns its length, or nil for a map.
+--- Is this table an array: 1..n and nothing else? Returns its length, or nil for a map. `#` alone does not tell of holes.
 local function array_length(t, path, keys)
-  if getmetatable(t) == array_mt then return #t end
-  local n = #t
-  if n == 0 then return nil end
+  local n, is_marked = #t, getmetatable(t) == array_mt
+  if n == 0 and not is_marked then return nil end
   local count = 0
   for _ in next, t do count = count + 1 end
   if count == n then return n end
+  if is_marked then return refuse(path, "a hole in an array (sw.null stands for null)") end
   if keys == "any" then return nil end
   return refuse(path, "a table is either an array (1..n without holes) or has string keys")
 end
