@@ -162,7 +162,8 @@ local function put_map(S, off, t, depth, path, keys)
   return off + extra
 end
 
---- Is this table an array: 1..n and nothing else? Returns its length, or nil for a map. `#` alone does not tell of holes.
+--- Is this table an array: 1..n and nothing else? Returns its length, or nil for a map. `#` alone does not tell of
+-- holes.
 local function array_length(t, path, keys)
   local n, is_marked = #t, getmetatable(t) == array_mt
   if n == 0 and not is_marked then return nil end
