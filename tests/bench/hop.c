@@ -6,7 +6,6 @@
  * The rows are the same (48 bytes of header, 80 of body, all written and all read), so the difference per row is what
  * crossing adds. It can be negative, since two threads share the work; the cost of a put and of a pop on one
  * thread is therefore printed too. Usage: hop [rows] [batch] [queue] */
-#define _GNU_SOURCE
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
