@@ -169,6 +169,38 @@ static int key_error(const sw_row *row, const char *name, sw_error *err)
     return rc;
 }
 
+static void whole_numbers_of_records_make_the_bytes_of_whole_numbers(void **state)
+{
+    static const int64_t values[] = { 0,     1,         127,       128,        129,         255,    256,       257,
+                                      65535, 65536,     16777216,  4294967295, 4294967296,  -1,     -32,       -33,
+                                      -128,  INT64_MIN, INT64_MAX, 1000000007, 2147483648u, -40000, 305419896, 300 };
+    const char *name = "id";
+    uint32_t len = 2;
+    int index = -1;
+    sw_key_fields fields = { 1, &name, &len, 0, &index };
+    sw_buf found = { 0 }, expected = { 0 };
+    sw_batch batch;
+    (void)state;
+    sw_batch_init(&batch);
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        sw_record_builder builder;
+        sw_batch_clear(&batch);
+        assert_int_equal(sw_record_begin(&builder, &batch, event_schema()), SW_OK);
+        sw_record_set_i64(&builder, 1, values[i]);
+        const sw_row *row = sw_record_finish(&builder, 0);
+        sw_buf_clear(&expected);
+        assert_int_equal(sw_key_i64(&expected, values[i]), SW_OK);
+        for (int again = 0; again < 2; again++) { /* The first time the layout is not known yet. */
+            assert_int_equal(sw_key_from_row(&fields, row, &found, NULL), SW_OK);
+            assert_int_equal(found.size, expected.size);
+            assert_memory_equal(found.data, expected.data, expected.size);
+        }
+    }
+    sw_buf_deinit(&found);
+    sw_buf_deinit(&expected);
+    sw_batch_deinit(&batch);
+}
+
 static void nan_and_tables_are_refused_as_keys_by_name(void **state)
 {
     (void)state;
@@ -208,6 +240,7 @@ int main(void)
         cmocka_unit_test(other_doubles_are_float64_and_nan_is_no_key),
         cmocka_unit_test(every_instance_owns_key_groups_and_every_group_one_instance),
         cmocka_unit_test(records_and_maps_of_one_event_have_one_key),
+        cmocka_unit_test(whole_numbers_of_records_make_the_bytes_of_whole_numbers),
         cmocka_unit_test(nan_and_tables_are_refused_as_keys_by_name),
         cmocka_unit_test(a_key_over_the_limit_is_refused_and_one_at_it_is_not),
     };
