@@ -14,8 +14,11 @@ local SCORES = { 0, 0.35, 0.5, 0.65, 0.8, 0.9 }
 
 local function insert_in_order(state, ts)
   local at = #state + 1
-  while at > 1 and state[at - 1] > ts do at = at - 1 end
-  table.insert(state, at, ts)
+  while at > 1 and state[at - 1] > ts do
+    state[at] = state[at - 1]
+    at = at - 1
+  end
+  state[at] = ts
 end
 
 local function forget_old(state)

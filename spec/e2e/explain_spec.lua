@@ -111,9 +111,10 @@ end), "sink")
 nowhere(tables, "a")
 nowhere(records, "b")
 ]]
-    local verdicts, out = explained(body, "--events 12")
-    assert.equal(12, select(2, out:gsub("event\n", "")))
-    assert.equal("not known: 12 events are too few to tell", verdicts.counted)
+    -- One event only: LuaJIT's counters of what is hot are shared by hash, so a dozen may be enough for a trace.
+    local verdicts, out = explained(body, "--events 1")
+    assert.equal(1, select(2, out:gsub("event\n", "")))
+    assert.equal("not known: 1 events are too few to tell", verdicts.counted)
   end)
 
   it("runs no sink and keeps no dead letter", function()

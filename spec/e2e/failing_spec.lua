@@ -362,3 +362,28 @@ return job
     end)
   end)
 end)
+
+describe("a job that ends at its first error", function()
+  for _, shape in ipairs({ "table", "record" }) do
+    it(("has written what was emitted before it: %ss"):format(shape), function()
+      local dir = support.folder()
+      dir:write("job.lua", [[
+        local sw = require("swlua")
+        local row = sw.args.shape == "record" and sw.record({ n = "i64" }) or nil
+        local job = sw.job("ends", { on_error = "fail" })
+        job:source("numbers", sw.from.generator(function(i) return { n = i } end, { count = 1000 }), { schema = row })
+          :map("upto", function(e)
+            if e.n == 150 then error("here") end
+            return { n = e.n }
+          end, { schema = row })
+          :to("out", sw.to.file("out.jsonl"))
+        return job]])
+      local run = dir:swlua("run job.lua --progress off --set shape=" .. shape)
+      local rows = dir:read("out.jsonl")
+      dir:remove()
+      assert.equal(1, run.status, run.err)
+      assert.equal(149, select(2, rows:gsub("\n", "")))
+      assert.is_truthy(rows:find('{"n":149}\n$'))
+    end)
+  end
+end)

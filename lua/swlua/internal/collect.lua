@@ -24,11 +24,13 @@ function M.stage(task, x, port, sink, direct)
   local watermarks = ffi.new("int64_t[?]", COLLECTED_MAX + 1)
   local times_p, stamps_p = ffi.cast("double *", times), ffi.cast("uint32_t *", stamps)
   local watermarks_p = ffi.cast("int64_t *", watermarks)
-  local box = { count = 0, events = {}, times = times, stamps = stamps, watermarks = watermarks }
+  local box = { count = 0, next = 1, events = {}, times = times, stamps = stamps, watermarks = watermarks }
   local events, T = box.events, task.T
 
+  --- Sends what is collected. An event counts as sent before it goes its own way: should it end the job, the rest is
+  -- sent from there.
   local function flush()
-    local from, count, is_over = 1, box.count, false
+    local from, count, is_over = box.next, box.count, false
     while from <= count do
       local rc
       from, rc = core.send_batch(task.pointer, port, sink, events, from, count, times_p, stamps_p, watermarks_p,
@@ -38,11 +40,12 @@ function M.stage(task, x, port, sink, direct)
         is_over = not pcall(coroutine.yield, f.WAIT_ROOM)
         T.at = at
       elseif rc ~= 0 then
+        box.next = from + 1
         direct(events[from], times[from])
         from = from + 1
       end
     end
-    box.count = 0
+    box.count, box.next = 0, 1
     for i = 1, count do events[i] = nil end
   end
 

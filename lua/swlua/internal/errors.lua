@@ -69,6 +69,7 @@ function M.handler(x)
     if where and not text:find(":%d+:") then text = where .. ": " .. text end
     x.instance.errors = x.instance.errors + 1
     if x.policy == "fail" then
+      x.flush_collected() -- What was emitted before the error goes out.
       core.fail(x.task_pointer, 1, ("%s: %s%s"):format(who, text, stack))
       return halt()
     end

@@ -221,6 +221,11 @@ local function context(task, desc)
     return strict_encoder(encode, x)
   end
   x.event_of = function(row) return decode.bytes(cast(f.bytes_p, row) + f.ROW_SIZE, row.body_len) end
+  x.flush_collected = function()
+    if task.is_failing then return end
+    task.is_failing = true
+    for _, flush in ipairs(task.collectors) do flush() end
+  end
   x.check_unchanged = function() return check_unchanged(x) end
   x.consumers = function(name) return consumers(task, x, name) end
   return x
