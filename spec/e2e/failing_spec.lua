@@ -387,3 +387,52 @@ describe("a job that ends at its first error", function()
     end)
   end
 end)
+
+describe("a field that a record lacks", function()
+  -- Between functions of one task a checked table may stand for the record; it refuses the same.
+  for what, case in pairs({
+    ["is an error where it is read"] = { "{ n = e.n + e.nope }", "field 'nope' is not in the record" },
+    ["is an error where it is emitted"] = { "{ n = e.n, nope = 1 }", "field 'nope' is not in the record" },
+    ["is an error where it is set"] = { "rawequal(e, nil) or (function() e.nope = 1 end)() or e",
+      "field 'nope' is not in the record" },
+    ["has a type that is kept to"] = { "{ n = e.n + 0.5 }",
+      "field 'n': expected an integer (i64), got a number (1.5)" },
+  }) do
+    it(what, function()
+      local dir = support.folder()
+      dir:write("job.lua", ([[
+        local sw = require("swlua")
+        local row = sw.record({ n = "i64", text = "string" })
+        local job = sw.job("lacks", { on_error = "fail" })
+        local numbers = sw.from.generator(function(i) return { n = i, text = "t" } end, { count = 10 })
+        job:source("numbers", numbers, { schema = row })
+          :filter("all", function(e) return e.text == "t" end)
+          :map("look", function(e) return %s end, { schema = row })
+          :to("out", sw.to.null())
+        return job]]):format(case[1]))
+      local run = dir:swlua("run job.lua --progress off")
+      dir:remove()
+      assert.equal(1, run.status, run.err)
+      assert.is_truthy(run.err:find(case[2], 1, true), run.err)
+    end)
+  end
+
+  it("leaves whole numbers beyond 2^53 as they are", function()
+    local dir = support.folder()
+    dir:write("job.lua", [[
+      local sw = require("swlua")
+      local row = sw.record({ n = "i64", f = "f64", b = "bool", t = "time" })
+      local job = sw.job("wide")
+      job:source("numbers", sw.from.generator(function(i)
+          if i == 1 then return { n = 9007199254740993LL, f = 1, b = true } end
+          return { n = 5LL, f = 2, t = i }
+        end, { count = 2 }), { schema = row })
+        :map("same", function(e) return { n = e.n, f = e.f, b = e.b, t = e.t } end, { schema = row })
+        :map("again", function(e) return { n = e.n, f = e.f, b = e.b, t = e.t } end, { schema = row })
+        :print()
+      return job]])
+    local run = dir:swlua("run job.lua --progress off")
+    dir:remove()
+    assert.equal('{"b":true,"f":1,"n":9007199254740993}\n{"f":2,"n":5,"t":2}\n', run.out, run.err)
+  end)
+end)

@@ -249,6 +249,46 @@ local function writer_text(schema, ctype_name, passed)
   return table.concat(out, "\n")
 end
 
+--- What a field asks of a value that stays in its table: text that raises for a wrong one and returns false for a
+-- 64-bit integer, which only a record reads back as a number where it fits.
+local stays = {
+  f64 = [[if type(v) ~= "number" then
+    if istype(int64, v) or istype(uint64, v) then return false end bad_value(NAME, "a number (f64)", v) end]],
+  i64 = [[if type(v) ~= "number" then
+    if istype(int64, v) or istype(uint64, v) then return false end bad_value(NAME, "an integer (i64)", v) end
+    if tonumber(cast(int64, v)) ~= v then bad_value(NAME, "an integer (i64)", v) end
+    if v >= 9007199254740992 or v <= -9007199254740992 then return false end]],
+  bool = [[if type(v) ~= "boolean" then bad_value(NAME, "true or false (bool)", v) end]],
+  string = converters.string,
+}
+stays.time = stays.i64:gsub("%(i64%)", "(time in ms)")
+
+--- A function that checks a table against the schema: true when it can stand for the record inside a task.
+local function make_table_check(schema)
+  local out = { "return function(t)" }
+  for i, field in ipairs(schema.fields) do
+    out[#out + 1] = fill("do local v = t[NAME] if v ~= nil then " .. stays[field.type] .. " end end", i, field)
+  end
+  out[#out + 1] = "return true end"
+  return compile(table.concat(out, "\n"), "record.check")
+end
+
+--- What makes such a table refuse the fields that the schema lacks.
+local function make_table_meta(schema)
+  local known = {}
+  for _, field in ipairs(schema.fields) do known[field.name] = true end
+  return {
+    __index = function(_, k)
+      if not known[k] then no_field(schema, k) end
+      return nil
+    end,
+    __newindex = function(t, k, v)
+      if not known[k] then no_field(schema, k) end
+      rawset(t, k, v)
+    end,
+  }
+end
+
 local by_id, by_text, states_by_text = {}, {}, {}
 
 --- The engine's view of a schema (made by sw.record): id, ctype, view (row -> record), write, get.
@@ -264,6 +304,8 @@ function M.of(schema)
   made.pointer = ffi.typeof(name .. " *")
   made.get, made.set = attach_metatable(made, made.ctype, "row")
   made.check_fields = make_check(made)
+  made.table_check = function() return make_table_check(made) end
+  made.table_meta = make_table_meta(made)
   made.writer = function(S, passed) -- compiled anew each time: every writer gets its own traces
     return compile(writer_text(made, name, passed or {}), "record.write")(S)
   end

@@ -127,6 +127,45 @@ end
 
 -- One component of a task --------------------------------------------------------------------------------------------
 
+--- Do the events of component `index` go only to functions in this task, which make other events of them (or
+-- nothing)? Then a table stands for the record: the JIT never makes it, where writing and reading a record is work. A
+-- filter hands on what it got.
+local function stays_inside(task, index)
+  local count = 0
+  for i, edge in ipairs(task.edges) do
+    if edge.from == index and edge.output == "default" then
+      count = count + 1
+      local consumer = core.edge(task.worker, i - 1) and task.job.components[edge.to + 1]
+      if not consumer or edge.grouping == "key" then return false end
+      if consumer.op == "sink" then
+        if consumer.operator or consumer.connector.type ~= "null" then return false end
+      elseif consumer.op == "filter" then
+        if not stays_inside(task, edge.to) then return false end
+      elseif consumer.op ~= "map" or not consumer.schema then
+        return false
+      end
+    end
+  end
+  return count > 0
+end
+
+--- The encoder of a component whose events stay inside.
+local function table_encoder(schema, write, check_fields, otherwise)
+  local check, meta = schema.table_check(), schema.table_meta
+  return function(event)
+    if type(event) == "table" then
+      check_fields(event)
+      if getmetatable(event) == nil and check(event) then
+        local marked = setmetatable(event, meta)
+        return marked
+      end
+      local record = write(event)
+      return record
+    end
+    return otherwise(event)
+  end
+end
+
 --- Checks what user code emits, or writes it as a record.
 local function encoder(task, component, verb)
   local function refuse(event)
@@ -139,7 +178,7 @@ local function encoder(task, component, verb)
     local write, pointer = schema.writer(S), schema.pointer
     local check_fields = records.sampled_check(schema, task.options.strict)
     local istype = ffi.istype
-    return function(event)
+    local function as_record(event)
       if type(event) == "table" then
         check_fields(event)
         local record = write(event)
@@ -156,6 +195,8 @@ local function encoder(task, component, verb)
       end
       return refuse(event)
     end
+    if task.options.strict or not stays_inside(task, component.index - 1) then return as_record end
+    return table_encoder(schema, write, check_fields, as_record)
   end
   return function(event)
     local is_record = type(event) == "cdata" and records.schema_of(event)
