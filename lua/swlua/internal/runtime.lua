@@ -151,11 +151,11 @@ end
 
 --- The encoder of a component whose events stay inside.
 local function table_encoder(schema, write, check_fields, otherwise)
-  local check, meta = schema.table_check(), schema.table_meta
+  local fits, meta = schema.table_check(), schema.table_meta
   return function(event)
     if type(event) == "table" then
       check_fields(event)
-      if getmetatable(event) == nil and check(event) then
+      if getmetatable(event) == nil and fits(event) then
         local marked = setmetatable(event, meta)
         return marked
       end
