@@ -82,7 +82,7 @@ static int check_files(const file_source *source, sw_error *err)
 
 int sw_file_source_open(const sw_options *options, const sw_source_context *context, sw_source **out, sw_error *err)
 {
-    static const sw_source_ops ops = { source_fill, source_close };
+    static const sw_source_ops ops = { .fill = source_fill, .close = source_close };
     const sw_option *path = sw_options_find(options, "path");
     if (path == NULL || path->string == NULL) return sw_error_set(err, SW_EINVAL, "a file source needs a path");
     file_source *source = sw_calloc(1, sizeof(*source));
@@ -177,7 +177,7 @@ static int open_file(file_sink *sink, const sw_options *options, const char *pat
 
 int sw_file_sink_open(const sw_options *options, const sw_sink_context *context, sw_sink **out, sw_error *err)
 {
-    static const sw_sink_ops ops = { sink_write, sink_flush, sink_close };
+    static const sw_sink_ops ops = { .write = sink_write, .flush = sink_flush, .close = sink_close };
     const sw_option *option = sw_options_find(options, "path"), *format = sw_options_find(options, "format");
     char path[PATH_BYTES];
     if (option == NULL || option->string == NULL) return sw_error_set(err, SW_EINVAL, "a file sink needs a path");

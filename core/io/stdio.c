@@ -64,7 +64,7 @@ static int source_fill(sw_source *base, sw_batch *out, uint32_t max_rows, sw_err
 
 int sw_stdin_source_open(const sw_options *options, const sw_source_context *context, sw_source **out, sw_error *err)
 {
-    static const sw_source_ops ops = { source_fill, source_close };
+    static const sw_source_ops ops = { .fill = source_fill, .close = source_close };
     stdin_source *source = sw_calloc(1, sizeof(*source));
     if (source == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
     source->base = (sw_source){ .ops = &ops, .wait_fd = STDIN_FILENO, .unbounded = true };
@@ -126,7 +126,7 @@ static int sink_close(sw_sink *base, sw_error *err)
 
 int sw_stdout_sink_open(const sw_options *options, const sw_sink_context *context, sw_sink **out, sw_error *err)
 {
-    static const sw_sink_ops ops = { sink_write, sink_flush, sink_close };
+    static const sw_sink_ops ops = { .write = sink_write, .flush = sink_flush, .close = sink_close };
     const sw_option *format = sw_options_find(options, "format");
     (void)context;
     stdout_sink *sink = sw_calloc(1, sizeof(*sink));
@@ -165,7 +165,7 @@ static int null_end(sw_sink *sink, sw_error *err)
 
 int sw_null_sink_open(const sw_options *options, const sw_sink_context *context, sw_sink **out, sw_error *err)
 {
-    static const sw_sink_ops ops = { null_write, null_end, null_end };
+    static const sw_sink_ops ops = { .write = null_write, .flush = null_end, .close = null_end };
     static sw_sink sink = { &ops };
     (void)options;
     (void)context;

@@ -1,0 +1,124 @@
+/* checkpoints.h -- the checkpoints of one state directory: written, listed, restored, folded, retired.
+ *
+ *     snapshots --commit--> checkpoints/ID.mdb (what changed) --fold--> ID.full.mdb (everything)
+ *                                  |
+ *     latest | ID | NAME | path --open_restore--> verified chain of files --each/parts--> state of instances
+ *
+ * Ownership  sw_checkpoints owns its directory: one process at a time (a lock on DIR/OWNER, held until close).
+ * Threads    One at a time, except what is marked "any thread".
+ * Limits     Keys and values as in snapshot.h. */
+#ifndef SW_STATE_CHECKPOINTS_H
+#define SW_STATE_CHECKPOINTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "state/snapshot.h"
+
+#define SW_SAVEPOINT_NAME_MAX 100 /* bytes; letters, digits, '.', '_' and '-', not beginning with a digit or '.' */
+
+typedef struct sw_checkpoints sw_checkpoints;
+typedef struct sw_restore sw_restore;
+
+/* What a component was when the checkpoint was taken. */
+typedef struct sw_saved_component {
+    const char *name;     /* its identity */
+    uint32_t parallelism; /* instances */
+    uint32_t version;     /* of the shape of its state; 0: it does not say */
+    bool has_state;       /* its removal from the job loses something */
+} sw_saved_component;
+
+/* What a checkpoint says about itself. */
+typedef struct sw_checkpoint_meta {
+    uint64_t id;                          /* growing; ids of aborted ones are never used again */
+    int64_t time_ms;                      /* when it was taken, epoch ms */
+    bool is_finished;                     /* the job's input had ended: the next run starts fresh */
+    const char *job;                      /* name of the job */
+    const char *folder;                   /* from which it was run */
+    const char *script_path;              /* of the job's script */
+    const char *script;                   /* its text */
+    uint32_t script_len;                  /* bytes */
+    const sw_saved_component *components; /* by index in the job's graph: what sw_saved.component means */
+    uint32_t component_count;             /* entries of components */
+} sw_checkpoint_meta;
+
+/* A row of sw_checkpoints_list. */
+typedef struct sw_checkpoint_entry {
+    uint64_t id;                          /* of the checkpoint */
+    char name[SW_SAVEPOINT_NAME_MAX + 1]; /* of a savepoint; "" otherwise */
+    int64_t time_ms;                      /* when it was taken */
+    bool is_finished;                     /* see the meta */
+    bool is_full;                         /* builds on no other file */
+    uint64_t bytes;                       /* of its own file */
+    uint64_t changes;                     /* entries in its own file */
+    uint32_t files;                       /* it needs, its own included */
+    int problem;                          /* SW_OK, or why it cannot be used: SW_EFORMAT (damaged), SW_ENOTFOUND (a
+                                             file is missing); its text is in `why` */
+    char why[256];                        /* names the file at fault */
+} sw_checkpoint_entry;
+
+typedef struct sw_checkpoints_options {
+    uint32_t retain;     /* checkpoints kept, at least 1 */
+    bool is_read_only;   /* takes no lock, writes nothing: for tools beside a running job */
+    bool sync_is_unsafe; /* tests only: skips every fsync, to prove that tests of power loss see it */
+} sw_checkpoints_options;
+
+/* Makes the directory if need be, and takes its lock. SW_EBUSY: another process has it (err names its pid);
+ * SW_EIO, SW_ENOSPC, SW_ENOMEM. What an interrupted write left is removed. */
+int sw_checkpoints_open(sw_checkpoints **out, const char *dir, const sw_checkpoints_options *options, sw_error *err);
+void sw_checkpoints_close(sw_checkpoints *checkpoints);
+
+/* A greater id than that of any checkpoint ever begun here. */
+uint64_t sw_checkpoints_next_id(sw_checkpoints *checkpoints);
+
+/* Writes a checkpoint: durable when it returns SW_OK, else absent. `snapshots` in order of age (a later change
+ * of a key counts); it builds on the last one committed or restored here. *bytes: size of its file. Retires what is
+ * beyond `retain`. SW_ENOSPC, SW_EIO, SW_ENOMEM: the checkpoint failed, the ones before are as they were. */
+int sw_checkpoints_commit(sw_checkpoints *checkpoints, const sw_checkpoint_meta *meta,
+                          const sw_snapshot *const *snapshots, uint32_t count, uint64_t *bytes, sw_error *err);
+
+/* Is it worth folding now? Then sw_checkpoints_fold, on the thread that commits, makes the last checkpoint a full
+ * image, reads it back, and retires what it replaces. Among the retained checkpoints at least two full images stay. */
+bool sw_checkpoints_should_fold(const sw_checkpoints *checkpoints);
+int sw_checkpoints_fold(sw_checkpoints *checkpoints, sw_error *err);
+
+/* Makes savepoints/NAME.mdb of the last checkpoint: one file that needs no other. SW_EINVAL for a name that cannot
+ * be or is taken. */
+int sw_checkpoints_savepoint(sw_checkpoints *checkpoints, const char *name, sw_error *err);
+
+/* Checkpoints, oldest first, then savepoints by name: an array to be freed with sw_free. `deep` reads every file
+ * to its end to tell damaged ones; otherwise only what their ends say. */
+int sw_checkpoints_list(sw_checkpoints *checkpoints, bool deep, sw_checkpoint_entry **out, uint32_t *count,
+                        sw_error *err);
+/* Removes a checkpoint or savepoint ("12", "NAME"). SW_ENOTFOUND; SW_ESTATE: another one builds on it. */
+int sw_checkpoints_drop(sw_checkpoints *checkpoints, const char *which, sw_error *err);
+
+/* --- restoring -------------------------------------------------------------------------------------------------- */
+
+/* Opens a checkpoint: "latest", an id, a savepoint's name, or a path to a savepoint's file (with a '/' or ending in
+ * ".mdb"). All its files are verified to the last byte first. "latest" falls back over unusable ones and calls
+ * on_skip (may be NULL) for each with the reason. SW_ENOTFOUND: there is none ("latest": none at all); SW_EFORMAT:
+ * there are, and none is usable (err says which and why).
+ * In a checkpoints object that may write, the next commit builds on it, and those newer than it are set aside:
+ * renamed to ID.skipped, never used again. */
+int sw_restore_open(sw_restore **out, sw_checkpoints *checkpoints, const char *which,
+                    void (*on_skip)(void *arg, const char *text), void *arg, sw_error *err);
+void sw_restore_close(sw_restore *restore);
+
+/* Valid until close. Any thread. */
+const sw_checkpoint_meta *sw_restore_meta(const sw_restore *restore);
+
+/* Calls fn with each entry of an inherited kind in groups [first, end), by group and then key; removed ones do not
+ * appear. `component` is the saved name. fn returning non-zero stops. Returns fn's last value or a code. Any thread,
+ * several at once. saved->component is the index in the meta. */
+int sw_restore_each(const sw_restore *restore, const char *component, sw_saved_kind kind, uint32_t group_first,
+                    uint32_t group_end, int (*fn)(void *arg, const sw_saved *saved), void *arg, sw_error *err);
+/* The same for a complete kind, by instance and then key. */
+int sw_restore_parts(const sw_restore *restore, const char *component, sw_saved_kind kind,
+                     int (*fn)(void *arg, const sw_saved *saved), void *arg, sw_error *err);
+/* One entry, appended to `value`. SW_ENOTFOUND. */
+int sw_restore_get(const sw_restore *restore, const char *component, sw_saved_kind kind, uint32_t group,
+                   const uint8_t *key, uint32_t key_len, sw_buf *value, sw_error *err);
+
+#endif
