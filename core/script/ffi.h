@@ -28,6 +28,8 @@ typedef struct sw_entry {
     int64_t changed_ms;
     uint8_t *bytes;
     uint32_t bytes_len, live;
+    uint64_t saved_hash;
+    uint32_t dirty_at, save_due;
 } sw_entry;
 typedef struct sw_keyed_string { uint32_t len; char bytes[1]; } sw_keyed_string;
 typedef struct sw_error { int code; char text[1024]; } sw_error;
