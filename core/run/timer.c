@@ -58,6 +58,7 @@ struct sw_timers {
     bool is_tracked;      /* changes are listed */
     bool is_saving;       /* between begin and take */
     uint8_t which;        /* kind of time */
+    int group;            /* of all timers; -1: each its key's */
     uint32_t component;   /* index in the job's graph */
     uint32_t epoch;       /* barriers so far */
     node_list dirty;      /* set since the last barrier */
@@ -268,7 +269,7 @@ static int put_change(sw_timers *timers, const node *n, int64_t time, bool is_re
     const sw_saved saved = {
         .component = timers->component,
         .kind = SW_SAVED_TIMER,
-        .group = sw_key_group(n->hash),
+        .group = timers->group >= 0 ? (uint32_t)timers->group : sw_key_group(n->hash),
         .key = timers->identity.data,
         .key_len = (uint32_t)timers->identity.size,
         .value = is_removal ? NULL : value,
@@ -336,9 +337,10 @@ static void before_removal(sw_timers *timers, node *n)
     SW_ASSERT(rc == SW_OK);
 }
 
-void sw_timers_track(sw_timers *timers, uint32_t component, uint8_t which)
+void sw_timers_track(sw_timers *timers, uint32_t component, uint8_t which, int group)
 {
     timers->is_tracked = true;
+    timers->group = group;
     timers->component = component;
     timers->which = which;
 }

@@ -53,8 +53,9 @@ uint64_t sw_timers_count(const sw_timers *timers);
 uint64_t sw_timers_seq(const sw_timers *timers); /* the seq that the next timer set would get */
 void sw_timers_clear(sw_timers *timers);
 
-/* From now on changes are listed for the next save. which: 0 event time, 1 processing time. */
-void sw_timers_track(sw_timers *timers, uint32_t component, uint8_t which);
+/* From now on changes are listed for the next save. which: 0 event time, 1 processing time. group: of all timers, for
+ * an operator without keys: its instance; -1: each its key's. */
+void sw_timers_track(sw_timers *timers, uint32_t component, uint8_t which, int group);
 void sw_timers_begin_save(sw_timers *timers); /* at a barrier; no save may be going on */
 bool sw_timers_is_saving(const sw_timers *timers);
 /* Saves up to `max` timers. SW_OK: perhaps more to do; SW_ECLOSED: all done; SW_ENOMEM. */

@@ -45,7 +45,7 @@ static sw_timers *new_tracked(void)
 {
     sw_timers *timers = NULL;
     assert_int_equal(sw_timers_new(&timers, NULL), SW_OK);
-    sw_timers_track(timers, 3, 1);
+    sw_timers_track(timers, 3, 1, -1);
     return timers;
 }
 
@@ -181,7 +181,7 @@ static void a_timer_of_the_other_kind_of_time_is_left_alone(void **state)
     sw_saved saved;
     size_t offset = 0;
     assert_int_equal(sw_timers_new(&other, NULL), SW_OK);
-    sw_timers_track(other, 3, 0);
+    sw_timers_track(other, 3, 0, -1);
     set(timers, 1, -5, "name");
     sw_timers_begin_save(timers);
     assert_int_equal(sw_timers_save_some(timers, 10), SW_ECLOSED);
