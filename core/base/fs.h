@@ -73,7 +73,8 @@ int sw_file_close(sw_file *f, sw_error *err);
 int sw_fs_glob(const char *pattern, char ***paths, size_t *n, sw_error *err);
 void sw_fs_glob_free(char **paths, size_t n);
 
-/* Makes the directory and those above it; what exists already is fine if it is a directory. */
+/* Makes the directory and those above it; what exists already is fine if it is a directory. What it made is on the
+ * disk when it returns. */
 int sw_fs_mkdirs(const char *path, sw_error *err);
 
 /* Is there something, or a directory, under this name? Links are followed. */
