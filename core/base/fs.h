@@ -107,6 +107,24 @@ int sw_fs_lock(sw_file **out, const char *path, sw_error *err);
 /* Bytes that may still be written where the path is; UINT64_MAX when that cannot be told. */
 uint64_t sw_fs_free_bytes(const char *path);
 
+/* Returns when the names made, changed and removed in the directory are on the disk. */
+int sw_fs_sync_dir(const char *path, sw_error *err);
+
+/* Puts the bytes into the file `path` so that it has, whatever happens, the old content or the new one; the new one is
+ * on the disk when this returns SW_OK. */
+int sw_fs_replace(const char *path, const void *bytes, size_t n, sw_error *err);
+
+/* The names in a directory but for "." and "..", sorted by their bytes; free them with sw_fs_glob_free. */
+int sw_fs_list(const char *path, char ***names, size_t *n, sw_error *err);
+
+/* Takes the lock that the file stands for and writes the process's id into it; closing the file gives it back, and so
+ * does the end of the process. SW_EBUSY names the process that has it. A child forked with the file open shares the
+ * lock; no other open or close of the file, here or elsewhere, drops it. */
+int sw_fs_lock(sw_file **out, const char *path, sw_error *err);
+
+/* Bytes that may still be written where the path is; UINT64_MAX when that cannot be told. */
+uint64_t sw_fs_free_bytes(const char *path);
+
 /* Puts something under each of the descriptors 0 to 2 that the process was started without, so that no file opened
  * later is taken for standard input or output: reading 0 and writing 1 still fail. For the beginning of main. */
 void sw_fs_hold_standard(void);

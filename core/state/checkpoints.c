@@ -7,7 +7,6 @@
 
 #include "base/alloc.h"
 #include "base/fault.h"
-#include "base/fault.h"
 #include "state/store.h"
 
 #define NAMES_SIZE 200 /* what is added to the directory's path, at most */
@@ -126,7 +125,7 @@ int sw_store_load(const sw_checkpoints *checkpoints, sw_catalog *out, sw_error *
 {
     for (int tries = 1;; tries++) {
         int rc = sw_catalog_load(out, checkpoints->checkpoints, err);
-        if (rc != SW_OK || tries == SW_LOAD_TRIES || !checkpoints->options.is_read_only) return rc;
+        if (rc != SW_OK || tries == SW_LOAD_TRIES) return rc;
         if (is_complete(out, checkpoints->checkpoints)) return SW_OK;
         sw_catalog_deinit(out);
     }

@@ -98,7 +98,7 @@ int sw_checkpoints_fold(sw_checkpoints *checkpoints, sw_error *err);
 int sw_checkpoints_savepoint(sw_checkpoints *checkpoints, const char *name, sw_error *err);
 
 /* Checkpoints, oldest first, then savepoints by name: an array to be freed with sw_free. `deep` reads every file
- * to its end to tell damaged ones; otherwise only what their ends say. */
+ * to its end to tell damaged ones; otherwise only what their ends say. Any thread. */
 int sw_checkpoints_list(sw_checkpoints *checkpoints, bool deep, sw_checkpoint_entry **out, uint32_t *count,
                         sw_error *err);
 /* Removes a checkpoint, also one set aside, or a savepoint ("12", "NAME"). SW_ENOTFOUND; SW_ESTATE: another one builds on

@@ -30,7 +30,7 @@
 #define SW_STORE_IDS "IDS"
 #define SW_STORE_NEWEST "NEWEST"
 #define SW_IDS_RESERVED 16u /* ids given out per write of IDS, and at most lost by a crash */
-#define SW_LOAD_TRIES 8     /* of a reader whose files are retired meanwhile */
+#define SW_LOAD_TRIES 8     /* of reading a directory whose files are retired meanwhile */
 
 struct sw_checkpoints {
     sw_checkpoints_options options; /* as given */
