@@ -1,16 +1,11 @@
 #include "run/engine.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
-
-#define TICK_MS 100
+#include "run/threads.h"
 
 /* --- making --------------------------------------------------------------------------------------------------- */
 
@@ -180,7 +175,7 @@ int sw_engine_open(sw_engine *engine, sw_graph *graph, const sw_engine_options *
     pthread_mutex_init(&engine->lock, NULL);
     pthread_cond_init(&engine->started, NULL);
     int rc = SW_OK;
-    if ((engine->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0) rc = sw_error_errno(err, errno, "eventfd");
+    if (!options->is_sim) rc = sw_threads_init(engine, err);
     if (rc == SW_OK) rc = make_all(engine, err);
     if (rc != SW_OK) sw_engine_close(engine);
     return rc;
@@ -201,7 +196,7 @@ void sw_engine_close(sw_engine *engine)
     sw_free(engine->channels);
     sw_free(engine->first_channel);
     sw_free(engine->instances);
-    if (engine->wake_fd >= 0) close(engine->wake_fd);
+    sw_threads_deinit(engine);
     pthread_mutex_destroy(&engine->lock);
     pthread_cond_destroy(&engine->started);
     memset(engine, 0, sizeof(*engine));
@@ -212,6 +207,7 @@ void sw_engine_close(sw_engine *engine)
 static void wake_all(sw_engine *engine)
 {
     for (uint32_t w = 0; w < engine->options.workers; w++) sw_worker_wake(&engine->workers[w]);
+    sw_engine_wake(engine);
 }
 
 void sw_engine_fail(sw_engine *engine, int exit_code, const char *fmt, ...)
@@ -260,73 +256,11 @@ bool sw_engine_is_done(const sw_engine *engine)
     return true;
 }
 
-/* --- threads --------------------------------------------------------------------------------------------------- */
-
-/* What grows whenever the task's components get or emit an event. */
-static uint64_t pulse_of(const sw_engine *engine, const sw_task *task)
-{
-    const sw_plan_task *plan = &engine->graph->tasks[task->plan_task];
-    uint64_t pulse = 0;
-    for (uint32_t i = 0; i < plan->count; i++) {
-        const sw_instance *instance = &engine->instances[plan->components[i]][task->number];
-        pulse += __atomic_load_n(&instance->in, __ATOMIC_RELAXED) + __atomic_load_n(&instance->out, __ATOMIC_RELAXED);
-    }
-    return pulse;
-}
-
-/* Names a task whose call of user code has not returned for watchdog_ms. */
-static sw_task *find_stuck(sw_engine *engine, int64_t now_ns)
-{
-    for (uint32_t i = 0; i < engine->task_count; i++) {
-        sw_task *task = &engine->tasks[i];
-        uint64_t pulse = pulse_of(engine, task);
-        bool is_calling = __atomic_load_n(&task->step_began_ns, __ATOMIC_RELAXED) != 0 &&
-                          __atomic_load_n(&task->at, __ATOMIC_RELAXED) != 0;
-        if (!is_calling || pulse != task->pulse_seen || task->pulse_seen_ns == 0) {
-            task->pulse_seen = pulse;
-            task->pulse_seen_ns = now_ns;
-        } else if (now_ns - task->pulse_seen_ns >= engine->options.watchdog_ms * 1000000) {
-            return task;
-        }
-    }
-    return NULL;
-}
-
-static void tick(sw_engine *engine)
-{
-    if (engine->ops.on_tick != NULL) engine->ops.on_tick(engine->ops.arg);
-    if (engine->options.watchdog_ms <= 0) return;
-    sw_task *stuck = find_stuck(engine, sw_clock_mono_ns(engine->clock));
-    if (stuck != NULL) engine->ops.on_stuck(engine->ops.arg, stuck);
-}
-
-static int run_threads(sw_engine *engine)
-{
-    sw_error err = { 0 };
-    atomic_store(&engine->running, engine->options.workers);
-    for (uint32_t w = 0; w < engine->options.workers; w++) {
-        if (sw_worker_start(&engine->workers[w], &err) == SW_OK) continue;
-        atomic_fetch_sub(&engine->running, engine->options.workers - w);
-        sw_engine_fail(engine, 1, "%s", err.text);
-        break;
-    }
-    struct pollfd pfd = { .fd = engine->wake_fd, .events = POLLIN };
-    int64_t ticked_ns = sw_clock_mono_ns(engine->clock);
-    while (atomic_load(&engine->running) > 0) {
-        uint64_t count;
-        if (poll(&pfd, 1, TICK_MS) > 0 && read(engine->wake_fd, &count, sizeof(count)) < 0) continue;
-        int64_t now_ns = sw_clock_mono_ns(engine->clock);
-        if (now_ns - ticked_ns < TICK_MS * 1000000LL) continue;
-        ticked_ns = now_ns;
-        tick(engine);
-    }
-    for (uint32_t w = 0; w < engine->options.workers; w++) sw_worker_join(&engine->workers[w]);
-    return engine->exit_code;
-}
+/* --- running --------------------------------------------------------------------------------------------------- */
 
 int sw_engine_run(sw_engine *engine)
 {
-    if (!engine->options.is_sim) return run_threads(engine);
+    if (!engine->options.is_sim) return sw_threads_run(engine);
     int code = sw_engine_sim_start(engine);
     while (code == 0 && sw_engine_sim_settle(engine) && !sw_engine_is_done(engine)) {
         int64_t deadline = sw_engine_sim_deadline_ms(engine), now_ms = sw_engine_now_ms(engine);

@@ -8,11 +8,14 @@
  * Scheduling  *threads*: each worker is a thread with a libevent loop, and runs its tasks in turn. *sim*: the caller's
  *             thread runs one runnable task after the other, drawn by a seeded generator, on a virtual clock that
  *             jumps when nothing can run. The tasks cannot tell the difference.
+ * Main thread A libevent loop too, to which others may add events (sw_engine_base). After each sw_engine_wake and each
+ *             tick it calls ops.on_wake: the one place for what looks at the job as a whole.
  * Failing     The first sw_engine_fail wins; all workers stop at their next step; nothing is drained.
  * Stopping    sw_engine_stop ends the sources as if their input had ended; everything in flight is finished.
  *
  * Ownership  The engine owns tasks, channels, counters. It borrows graph, clock and ops until closed.
- * Threads    open, run, close: one thread. fail, stop, send_control: any thread (stop also from a signal handler). */
+ * Threads    open, run, close: one thread. fail, stop, wake, send_control: any thread (stop and wake also from a signal
+ *            handler). */
 #ifndef SW_RUN_ENGINE_H
 #define SW_RUN_ENGINE_H
 
@@ -29,6 +32,9 @@
 
 #define SW_QUEUE_DEFAULT 1024
 
+struct event_base;
+struct event;
+
 typedef struct sw_engine_ops {
     void *arg; /* passed to each */
     int (*start_worker)(void *arg, sw_worker *worker,
@@ -36,6 +42,7 @@ typedef struct sw_engine_ops {
     sw_step (*resume)(void *arg, sw_task *task);       /* run a task until it yields */
     void (*stop_worker)(void *arg, sw_worker *worker); /* on the worker's thread, at its end */
     void (*on_tick)(void *arg);                        /* threads: main thread, about every 100 ms; may be NULL */
+    void (*on_wake)(void *arg);                        /* threads: main thread, after each wake and tick; may be NULL */
     int (*dead_letter)(void *arg, const sw_row *row,
                        sw_error *err);          /* any worker: an event set aside that nobody reads */
     void (*on_stuck)(void *arg, sw_task *task); /* main thread: a call of user code does not return */
@@ -78,7 +85,11 @@ typedef struct sw_engine {
     _Atomic uint32_t running;         /* workers not yet at their end */
     _Atomic uint32_t control_sent;    /* newest control item issued */
     _Atomic uint32_t control_answers; /* tasks that have acted on it */
-    int wake_fd;                      /* wakes the main thread */
+    struct event_base *base;          /* the main thread's loop; NULL under sim */
+    struct event *wake_event;         /* reads wake_fd */
+    struct event *tick_event;         /* every 100 ms */
+    int64_t ticked_ns;                /* clock at the last tick */
+    int wake_fd;                      /* eventfd; -1 under sim */
 } sw_engine;
 
 /* Plans the graph and makes tasks and channels; starts nothing. SW_EINVAL for a graph that cannot be, SW_ENOMEM,
@@ -91,6 +102,12 @@ void sw_engine_close(sw_engine *engine);
 int sw_engine_run(sw_engine *engine);
 
 void sw_engine_stop(sw_engine *engine);
+void sw_engine_wake(sw_engine *engine); /* has the main thread call ops.on_wake */
+
+/* The main thread's loop, which sw_engine_run runs; NULL under sim. Events are added by the main thread, and freed
+ * before the engine is closed. */
+struct event_base *sw_engine_base(const sw_engine *engine);
+
 void sw_engine_fail(sw_engine *engine, int exit_code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Sends a control item with the next id from all sources through the graph; returns the id. control_answers counts

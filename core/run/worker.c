@@ -218,14 +218,13 @@ static void *worker_main(void *arg)
     sw_worker *worker = arg;
     sw_engine *engine = worker->engine;
     sw_error err = { 0 };
-    uint64_t one = 1;
     if (engine->ops.start_worker(engine->ops.arg, worker, &err) != SW_OK)
         sw_engine_fail(engine, err.code == SW_ESCRIPT ? 3 : 1, "%s", err.text);
     wait_for_others(engine);
     worker_loop(worker);
     engine->ops.stop_worker(engine->ops.arg, worker);
     atomic_fetch_sub(&engine->running, 1);
-    if (write(engine->wake_fd, &one, sizeof(one)) < 0) return NULL; /* Full: main is being woken already. */
+    sw_engine_wake(engine);
     return NULL;
 }
 

@@ -1,5 +1,6 @@
 /* Workers on threads pass events through every grouping while another thread sends control items. A lost wake shows
  * as a hang, which alarm() ends. */
+#include <event2/event.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -205,6 +206,78 @@ static void a_failure_on_one_thread_ends_all_of_them(void **state)
     assert_int_equal(d.workers_stopped, 2);
 }
 
+/* --- the main thread ---------------------------------------------------------------------------------------------- */
+
+#define WAKES 1000
+
+static struct {
+    pthread_t thread;   /* that ran the engine */
+    uint64_t wakes;     /* calls of on_wake; atomic */
+    uint64_t strangers; /* calls on another thread */
+    bool is_served;     /* the event that was added to the loop came */
+} seen;
+
+static void on_wake(void *arg)
+{
+    (void)arg;
+    if (!pthread_equal(pthread_self(), seen.thread)) seen.strangers++;
+    __atomic_add_fetch(&seen.wakes, 1, __ATOMIC_RELAXED);
+}
+
+static void on_served(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    (void)arg;
+    seen.is_served = true;
+    sw_engine_stop(&d.engine);
+}
+
+/* Each wake is answered before the next one is sent. */
+static void *wake_often(void *arg)
+{
+    (void)arg;
+    for (uint64_t i = 0; i < WAKES; i++) {
+        uint64_t before = __atomic_load_n(&seen.wakes, __ATOMIC_RELAXED);
+        sw_engine_wake(&d.engine);
+        while (__atomic_load_n(&seen.wakes, __ATOMIC_RELAXED) == before) sched_yield();
+    }
+    sw_engine_stop(&d.engine);
+    return NULL;
+}
+
+static void every_wake_has_the_main_thread_look(void **state)
+{
+    pthread_t waker;
+    (void)state;
+    open_threads(SW_GROUPING_SHUFFLE, 2, 0);
+    d.limit = 0;
+    d.engine.ops.on_wake = on_wake;
+    memset(&seen, 0, sizeof(seen));
+    seen.thread = pthread_self();
+    assert_int_equal(pthread_create(&waker, NULL, wake_often, NULL), 0);
+    assert_int_equal(sw_engine_run(&d.engine), 0);
+    pthread_join(waker, NULL);
+    assert_int_equal(seen.strangers, 0);
+    assert_true(seen.wakes >= WAKES);
+}
+
+static void what_others_add_to_the_main_loop_is_served(void **state)
+{
+    const struct timeval soon = { .tv_usec = 1000 };
+    (void)state;
+    open_threads(SW_GROUPING_SHUFFLE, 2, 0);
+    d.limit = 0;
+    memset(&seen, 0, sizeof(seen));
+    struct event *event = event_new(sw_engine_base(&d.engine), -1, 0, on_served, NULL);
+    assert_non_null(event);
+    assert_int_equal(event_add(event, &soon), 0);
+    assert_int_equal(sw_engine_run(&d.engine), 0);
+    event_free(event);
+    assert_true(seen.is_served);
+    assert_int_equal(driver_total(&d, OUT), driver_total(&d, IN));
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, end_engine)
 
 int main(void)
@@ -219,6 +292,8 @@ int main(void)
         TEST(a_worker_without_tasks_ends_at_once),
         TEST(a_stop_from_another_thread_ends_the_sources_and_finishes_what_is_in_flight),
         TEST(a_failure_on_one_thread_ends_all_of_them),
+        TEST(every_wake_has_the_main_thread_look),
+        TEST(what_others_add_to_the_main_loop_is_served),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
