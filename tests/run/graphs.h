@@ -12,7 +12,7 @@ static inline uint32_t add_component(sw_graph *graph, const char *name, sw_compo
     return graph->component_count - 1;
 }
 
-static inline void connect(sw_graph *graph, uint32_t from, uint32_t to, sw_grouping grouping)
+static inline void add_edge(sw_graph *graph, uint32_t from, uint32_t to, sw_grouping grouping)
 {
     sw_edge edge = { .from = from, .to = to, .output = (char *)(uintptr_t) "default", .grouping = grouping };
     assert_int_equal(sw_graph_add_edge(graph, &edge, NULL), SW_OK);

@@ -34,8 +34,8 @@ static void make_graph(sw_grouping grouping)
     add_component(&graph, "in", SW_SOURCE, 2);
     add_component(&graph, "work", SW_OPERATOR, 3);
     add_component(&graph, "out", SW_SINK, 2);
-    connect(&graph, IN, WORK, grouping);
-    connect(&graph, WORK, OUT, SW_GROUPING_SHUFFLE);
+    add_edge(&graph, IN, WORK, grouping);
+    add_edge(&graph, WORK, OUT, SW_GROUPING_SHUFFLE);
 }
 
 static sw_engine_options sim_options(uint64_t seed)
@@ -492,7 +492,7 @@ static void a_graph_that_cannot_be_is_refused_at_open(void **state)
     (void)state;
     make_graph(SW_GROUPING_KEY);
     clock_ = sw_clock_virtual_new(START_MS);
-    connect(&graph, OUT, WORK, SW_GROUPING_SHUFFLE);
+    add_edge(&graph, OUT, WORK, SW_GROUPING_SHUFFLE);
     sw_engine_options options = sim_options(1);
     assert_int_equal(sw_engine_open(&d.engine, &graph, &options, &ops, &err), SW_EINVAL);
     assert_string_equal(err.text, "component \"work\" is part of a cycle or behind one");

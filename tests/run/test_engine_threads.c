@@ -33,8 +33,8 @@ static void open_threads(sw_grouping grouping, uint32_t workers, uint32_t queue)
     add_component(&graph, "in", SW_SOURCE, 2);
     add_component(&graph, "work", SW_OPERATOR, 2);
     add_component(&graph, "out", SW_SINK, 2);
-    connect(&graph, IN, WORK, grouping);
-    connect(&graph, WORK, OUT, SW_GROUPING_SHUFFLE);
+    add_edge(&graph, IN, WORK, grouping);
+    add_edge(&graph, WORK, OUT, SW_GROUPING_SHUFFLE);
     sw_engine_options options = {
         .job = "test", .workers = workers, .parallelism = 2, .queue = queue, .clock = sw_clock_real()
     };

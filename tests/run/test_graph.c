@@ -38,7 +38,7 @@ static uint32_t operator(const char *name, uint32_t own)
 
 static void join(uint32_t from, uint32_t to, sw_grouping grouping)
 {
-    connect(&graph, from, to, grouping);
+    add_edge(&graph, from, to, grouping);
 }
 
 static void plan(void)
