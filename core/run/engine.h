@@ -27,6 +27,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "run/graph.h"
+#include "run/supervision.h"
 #include "run/task.h"
 #include "run/worker.h"
 
@@ -49,14 +50,15 @@ typedef struct sw_engine_ops {
 } sw_engine_ops;
 
 typedef struct sw_engine_options {
-    const char *job;      /* name, for messages; borrowed */
-    uint32_t workers;     /* threads, or Lua states under sim; >= 1 */
-    uint32_t parallelism; /* the job's */
-    uint32_t queue;       /* events per channel; 0: SW_QUEUE_DEFAULT */
-    int64_t watchdog_ms;  /* a call of user code that takes longer is stuck; 0: no watchdog */
-    uint64_t seed;        /* of everything random */
-    bool is_sim;          /* scheduler */
-    sw_clock *clock;      /* borrowed; virtual under sim */
+    const char *job;             /* name, for messages; borrowed */
+    uint32_t workers;            /* threads, or Lua states under sim; >= 1 */
+    uint32_t parallelism;        /* the job's */
+    uint32_t queue;              /* events per channel; 0: SW_QUEUE_DEFAULT */
+    int64_t watchdog_ms;         /* a call of user code that takes longer is stuck; 0: no watchdog */
+    uint64_t seed;               /* of everything random */
+    bool is_sim;                 /* scheduler */
+    sw_clock *clock;             /* borrowed; virtual under sim */
+    sw_supervision *supervision; /* borrowed; NULL without a supervisor */
 } sw_engine_options;
 
 typedef struct sw_engine {
@@ -78,6 +80,7 @@ typedef struct sw_engine {
     pthread_mutex_t lock;             /* guards failure, and the start line */
     pthread_cond_t started;           /* workers wait here until all are set up */
     uint32_t started_count;           /* workers set up */
+    _Atomic bool has_started;         /* all of them were, without a failure */
     int exit_code;                    /* of the failure; 0 none */
     sw_error failure;                 /* why */
     _Atomic bool is_failed;           /* stop at once */

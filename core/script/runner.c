@@ -51,6 +51,11 @@ static void push_config(lua_State *L, const sw_runner_config *config, const sw_b
     lua_setfield(L, -2, "sim");
     lua_pushnumber(L, (double)config->seed);
     lua_setfield(L, -2, "seed");
+    if (config->supervision == NULL) return;
+    lua_pushlightuserdata(L, config->supervision->is_interpreted);
+    lua_setfield(L, -2, "interpreted");
+    lua_pushlightuserdata(L, (void *)&config->supervision->checkpoints);
+    lua_setfield(L, -2, "checkpoints");
 }
 
 static int load_script(sw_runner *runner, sw_script *script, sw_error *err)
@@ -89,6 +94,31 @@ static int make_graph(sw_runner *runner, sw_error *err)
     return SW_OK;
 }
 
+/* Tells the supervisor when to restart. */
+static int publish_policy(sw_runner *runner, sw_error *err)
+{
+    sw_supervision *page = runner->config.supervision;
+    if (page == NULL) return SW_OK;
+    lua_State *L = runner->scripts[0]->L;
+    int rc = sw_script_push(L, ENGINE_MODULE, "restart_policy", err);
+    if (rc == SW_OK) rc = sw_script_call(L, 0, 3, err);
+    if (rc != SW_OK) return rc;
+    page->attempts = (uint32_t)lua_tonumber(L, -3);
+    page->delay_ms = (int64_t)lua_tonumber(L, -2);
+    page->has_guarantee = lua_toboolean(L, -1);
+    snprintf(page->job, sizeof(page->job), "%s", runner->job);
+    lua_pop(L, 3);
+    return SW_OK;
+}
+
+/* A component that is run interpreted is to be caught by its own hook before the watchdog ends the process. */
+static int64_t watchdog_of(const sw_runner *runner)
+{
+    const sw_supervision *page = runner->config.supervision;
+    bool is_hooked = page != NULL && memchr(page->is_interpreted, 1, sizeof(page->is_interpreted)) != NULL;
+    return is_hooked ? 2 * runner->watchdog_ms : runner->watchdog_ms;
+}
+
 static int open_dead_letters(sw_runner *runner, sw_error *err)
 {
     char path[4096];
@@ -106,10 +136,11 @@ static int open_engine(sw_runner *runner, sw_error *err)
         .workers = runner->config.workers,
         .parallelism = runner->parallelism,
         .queue = runner->queue,
-        .watchdog_ms = runner->watchdog_ms,
+        .watchdog_ms = watchdog_of(runner),
         .seed = runner->config.seed,
         .is_sim = runner->config.is_sim,
         .clock = runner->clock,
+        .supervision = runner->config.supervision,
     };
     sw_engine_ops ops = sw_script_ops(runner);
     int rc = sw_engine_open(&runner->engine, &runner->graph, &options, &ops, err);
@@ -139,6 +170,7 @@ int sw_runner_open(sw_runner *runner, const sw_runner_config *config, sw_error *
     if (rc == SW_OK) rc = sw_script_new(&runner->scripts[0], err);
     if (rc == SW_OK) rc = load_script(runner, runner->scripts[0], err);
     if (rc == SW_OK) rc = make_graph(runner, err);
+    if (rc == SW_OK) rc = publish_policy(runner, err);
     if (rc == SW_OK) rc = open_clock(runner, err);
     if (rc == SW_OK) rc = open_dead_letters(runner, err);
     if (rc == SW_OK) rc = open_engine(runner, err);
@@ -201,6 +233,7 @@ int sw_runner_run(sw_runner *runner)
 
 void sw_runner_stop(sw_runner *runner)
 {
+    if (runner->config.supervision != NULL) atomic_store(&runner->config.supervision->is_stopping, true);
     sw_engine_stop(&runner->engine);
 }
 

@@ -40,6 +40,7 @@ typedef struct sw_runner_config {
     bool is_sim;             /* one thread, virtual clock, seeded order */
     const char *state_dir;   /* NULL: $XDG_STATE_HOME/swlua/JOB; made only when something is written there */
     int64_t start_ms;        /* sim: where the virtual clock starts */
+    sw_supervision *supervision; /* borrowed: the page of the supervisor; NULL without one */
 } sw_runner_config;
 
 typedef struct sw_runner {

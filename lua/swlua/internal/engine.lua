@@ -130,6 +130,12 @@ function M.plan(graph_pointer)
   return job.name, job:fingerprint(), settings.parallelism, settings.backpressure.queue, settings.watchdog_ms
 end
 
+--- When the supervisor restarts the engine: attempts, delay in ms, and whether events are lost by that.
+function M.restart_policy()
+  local settings = loaded.job.settings
+  return settings.restart.attempts, settings.restart.delay_ms, settings.delivery ~= "at-most-once"
+end
+
 --- The first line in which two fingerprints differ.
 local function first_difference(a, b)
   local lines_a, lines_b = a:gmatch("[^\n]+"), b:gmatch("[^\n]+")
@@ -153,6 +159,9 @@ end
 function M.start(worker)
   local runtime = require("swlua.internal.runtime")
   loaded.tasks = runtime.start(worker, loaded.job, { strict = loaded.config.sim and true or false })
+  if loaded.config.interpreted then
+    require("swlua.internal.stuck").watch(loaded.tasks, loaded.config, loaded.job.settings.watchdog_ms)
+  end
   lock_globals()
 end
 
