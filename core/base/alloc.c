@@ -30,23 +30,23 @@ static void *counted(void *p)
 
 void *sw_alloc(size_t size)
 {
-    return sw_fault_next() ? NULL : counted(malloc(size));
+    return sw_fault_next(SW_FAULT_ALLOC) ? NULL : counted(malloc(size));
 }
 
 void *sw_calloc(size_t n, size_t size)
 {
-    return sw_fault_next() ? NULL : counted(calloc(n, size));
+    return sw_fault_next(SW_FAULT_ALLOC) ? NULL : counted(calloc(n, size));
 }
 
 void *sw_alloc_pages(size_t size)
 {
-    return sw_fault_next() ? NULL : counted(huge_pages(size));
+    return sw_fault_next(SW_FAULT_ALLOC) ? NULL : counted(huge_pages(size));
 }
 
 void *sw_realloc(void *p, size_t size)
 {
     if (p == NULL) return sw_alloc(size);
-    return sw_fault_next() ? NULL : realloc(p, size);
+    return sw_fault_next(SW_FAULT_ALLOC) ? NULL : realloc(p, size);
 }
 
 void sw_free(void *p)

@@ -2,11 +2,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/fault.h"
 #include "base/fs.h"
 #include "base/gunzip.h"
 
@@ -36,6 +40,7 @@ static int open_path(sw_file **out, const char *path, int flags, sw_error *err)
     struct stat st;
     int rc;
     int fd;
+    if (sw_fault_next(SW_FAULT_OPEN)) return sw_error_errno(err, EIO, "cannot open %s", path);
     do {
         fd = open(path, flags | O_CLOEXEC, NEW_FILE_MODE);
     } while (fd < 0 && errno == EINTR);
@@ -79,6 +84,7 @@ static void wait_ready(int fd, short events)
 static ssize_t read_raw(void *context, void *buf, size_t n, sw_error *err)
 {
     sw_file *f = context;
+    if (sw_fault_next(SW_FAULT_READ)) return sw_error_errno(err, EIO, "cannot read %s", f->name);
     for (;;) {
         ssize_t got = read(f->fd, buf, n);
         if (got >= 0) return got;
@@ -121,6 +127,7 @@ ssize_t sw_file_read(sw_file *f, void *buf, size_t n, sw_error *err)
 int sw_file_write_all(sw_file *f, const void *buf, size_t n, sw_error *err)
 {
     const uint8_t *p = buf;
+    if (sw_fault_next(SW_FAULT_WRITE)) return sw_error_errno(err, ENOSPC, "cannot write %s", f->name);
     while (n > 0) {
         ssize_t done = write(f->fd, p, n);
         if (done >= 0) {
@@ -135,13 +142,108 @@ int sw_file_write_all(sw_file *f, const void *buf, size_t n, sw_error *err)
     return SW_OK;
 }
 
+int sw_file_open_random(sw_file **out, const char *path, bool is_writable, sw_error *err)
+{
+    return open_path(out, path, is_writable ? O_RDWR : O_RDONLY, err);
+}
+
+ssize_t sw_file_pread(sw_file *f, void *buf, size_t n, uint64_t offset, sw_error *err)
+{
+    uint8_t *p = buf;
+    size_t done = 0;
+    if (sw_fault_next(SW_FAULT_READ)) return sw_error_errno(err, EIO, "cannot read %s", f->name);
+    while (done < n) {
+        ssize_t got = pread(f->fd, p + done, n - done, (off_t)(offset + done));
+        if (got == 0) break;
+        if (got > 0) {
+            done += (size_t)got;
+        } else if (errno != EINTR) {
+            return sw_error_errno(err, errno, "cannot read %s", f->name);
+        }
+    }
+    return (ssize_t)done;
+}
+
+int sw_file_pwrite(sw_file *f, const void *buf, size_t n, uint64_t offset, sw_error *err)
+{
+    const uint8_t *p = buf;
+    if (sw_fault_next(SW_FAULT_WRITE)) return sw_error_errno(err, ENOSPC, "cannot write %s", f->name);
+    while (n > 0) {
+        ssize_t done = pwrite(f->fd, p, n, (off_t)offset);
+        if (done >= 0) {
+            p += done;
+            n -= (size_t)done;
+            offset += (uint64_t)done;
+        } else if (errno != EINTR) {
+            return sw_error_errno(err, errno, "cannot write %s", f->name);
+        }
+    }
+    return SW_OK;
+}
+
+void sw_file_forget_cached(sw_file *f)
+{
+    (void)posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 int sw_file_sync(sw_file *f, sw_error *err)
 {
+    if (sw_fault_next(SW_FAULT_SYNC)) return sw_error_errno(err, EIO, "cannot sync %s", f->name);
     while (fsync(f->fd) != 0) {
         if (errno == EINVAL || errno == EROFS) return SW_OK; /* A pipe or a terminal has nothing to sync. */
         if (errno != EINTR) return sw_error_errno(err, errno, "cannot sync %s", f->name);
     }
     return SW_OK;
+}
+
+int sw_fs_sync_dir(const char *path, sw_error *err)
+{
+    if (sw_fault_next(SW_FAULT_SYNC)) return sw_error_errno(err, EIO, "cannot sync %s", path);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return sw_error_errno(err, errno, "cannot open %s", path);
+    int rc = SW_OK;
+    while (fsync(fd) != 0) {
+        if (errno == EINTR) continue;
+        if (errno != EINVAL && errno != EROFS) rc = sw_error_errno(err, errno, "cannot sync %s", path);
+        break; /* A filesystem that cannot sync directories keeps their order by itself. */
+    }
+    close(fd);
+    return rc;
+}
+
+/* Says who has the lock, as far as the file tells. */
+static int lock_is_taken(sw_file *f, sw_error *err)
+{
+    char pid[24] = "";
+    ssize_t n = pread(f->fd, pid, sizeof(pid) - 1, 0);
+    long number = n > 0 ? strtol(pid, NULL, 10) : 0;
+    if (number <= 0) return sw_error_set(err, SW_EBUSY, "%s: another process has the lock", f->name);
+    return sw_error_set(err, SW_EBUSY, "%s: process %ld has the lock", f->name, number);
+}
+
+int sw_fs_lock(sw_file **out, const char *path, sw_error *err)
+{
+    char pid[24];
+    sw_file *f = NULL;
+    int rc = open_path(&f, path, O_RDWR | O_CREAT, err);
+    if (rc != SW_OK) return rc;
+    while (flock(f->fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EINTR) continue;
+        rc = errno == EWOULDBLOCK ? lock_is_taken(f, err) : sw_error_errno(err, errno, "cannot lock %s", path);
+        goto close_file;
+    }
+    int size = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
+    if (ftruncate(f->fd, 0) != 0) {
+        rc = sw_error_errno(err, errno, "cannot write %s", path);
+        goto close_file;
+    }
+    if ((rc = sw_file_pwrite(f, pid, (size_t)size, 0, err)) != SW_OK) goto close_file;
+    *out = f;
+    return SW_OK;
+
+close_file:
+    sw_file_close(f, NULL);
+    return rc;
 }
 
 int64_t sw_file_size(sw_file *f, sw_error *err)

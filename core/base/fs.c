@@ -1,5 +1,6 @@
 #include "base/fs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -7,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/fault.h"
 
 #define NEW_DIR_MODE 0777     /* Less the umask. */
 #define READ_ALL_CHUNK 65536u /* Bytes asked for at once by sw_fs_read_all. */
@@ -115,14 +118,97 @@ int sw_fs_mkdirs(const char *path, sw_error *err)
 
 int sw_fs_rename(const char *from, const char *to, sw_error *err)
 {
+    if (sw_fault_next(SW_FAULT_RENAME)) return sw_error_errno(err, EIO, "cannot rename %s to %s", from, to);
     if (rename(from, to) == 0) return SW_OK;
     return sw_error_errno(err, errno, "cannot rename %s to %s", from, to);
 }
 
 int sw_fs_remove(const char *path, sw_error *err)
 {
+    if (sw_fault_next(SW_FAULT_REMOVE)) return sw_error_errno(err, EIO, "cannot remove %s", path);
     if (remove(path) == 0) return SW_OK;
     return sw_error_errno(err, errno, "cannot remove %s", path);
+}
+
+static int write_synced(const char *path, const void *bytes, size_t n, sw_error *err)
+{
+    sw_file *f = NULL;
+    int rc = sw_file_open_create(&f, path, err);
+    if (rc != SW_OK) return rc;
+    rc = sw_file_write_all(f, bytes, n, err);
+    if (rc == SW_OK) rc = sw_file_sync(f, err);
+    int closed = sw_file_close(f, rc == SW_OK ? err : NULL);
+    return rc != SW_OK ? rc : closed;
+}
+
+/* Syncs the directory that the path's last part stands in. */
+static int sync_dir_of(const char *path, sw_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL) return sw_fs_sync_dir(".", err);
+    if (slash == path) return sw_fs_sync_dir("/", err);
+    char *dir = sw_strndup(path, (size_t)(slash - path));
+    if (dir == NULL) return sw_error_set(err, SW_ENOMEM, "cannot sync %s: out of memory", path);
+    int rc = sw_fs_sync_dir(dir, err);
+    sw_free(dir);
+    return rc;
+}
+
+int sw_fs_replace(const char *path, const void *bytes, size_t n, sw_error *err)
+{
+    sw_buf beside = { 0 };
+    int rc = sw_buf_printf(&beside, "%s.tmp", path);
+    if (rc != SW_OK) return sw_error_set(err, SW_ENOMEM, "cannot write %s: out of memory", path);
+    const char *temporary = (const char *)beside.data;
+    rc = write_synced(temporary, bytes, n, err);
+    if (rc == SW_OK) rc = sw_fs_rename(temporary, path, err);
+    if (rc == SW_OK) {
+        rc = sync_dir_of(path, err);
+    } else {
+        (void)unlink(temporary); /* It may not be there. */
+    }
+    sw_buf_deinit(&beside);
+    return rc;
+}
+
+/* Adds the directory's names to `names` as pointers to be freed; SW_ENOMEM, SW_EIO. */
+static int read_names(DIR *dir, const char *path, sw_buf *names, sw_error *err)
+{
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(dir);
+        if (entry == NULL && errno != 0) return sw_error_errno(err, errno, "cannot list %s", path);
+        if (entry == NULL) return SW_OK;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        char *name = sw_strdup(entry->d_name);
+        if (name == NULL || sw_buf_append(names, &name, sizeof(name)) != SW_OK) {
+            sw_free(name);
+            return sw_error_set(err, SW_ENOMEM, "cannot list %s: out of memory", path);
+        }
+    }
+}
+
+int sw_fs_list(const char *path, char ***names, size_t *n, sw_error *err)
+{
+    sw_buf found = { 0 };
+    if (sw_fault_next(SW_FAULT_OPEN)) return sw_error_errno(err, EIO, "cannot list %s", path);
+    DIR *dir = opendir(path);
+    if (dir == NULL) return sw_error_errno(err, errno, "cannot list %s", path);
+    int rc = read_names(dir, path, &found, err);
+    closedir(dir);
+    char **list = (char **)(void *)found.data;
+    size_t count = found.size / sizeof(*list);
+    if (rc == SW_OK) rc = publish_paths(list, count, names, n, err);
+    for (size_t i = 0; i < count; i++) sw_free(list[i]);
+    sw_buf_deinit(&found);
+    return rc;
+}
+
+uint64_t sw_fs_free_bytes(const char *path)
+{
+    struct statvfs st;
+    if (statvfs(path, &st) != 0) return UINT64_MAX;
+    return (uint64_t)st.f_bavail * st.f_frsize;
 }
 
 /* open takes the lowest number that is free. */

@@ -44,6 +44,18 @@ ssize_t sw_file_read(sw_file *f, void *buf, size_t n, sw_error *err);
 /* Writes all n bytes, however many write(2) calls that takes. */
 int sw_file_write_all(sw_file *f, const void *buf, size_t n, sw_error *err);
 
+/* Opens an existing file for sw_file_pread and, if is_writable, sw_file_pwrite; nothing is decompressed. */
+int sw_file_open_random(sw_file **out, const char *path, bool is_writable, sw_error *err);
+
+/* Reads n bytes at the offset, fewer only where the file ends: their number, or a negative code. */
+ssize_t sw_file_pread(sw_file *f, void *buf, size_t n, uint64_t offset, sw_error *err);
+
+/* Writes all n bytes at the offset; a gap before it reads as zeros. */
+int sw_file_pwrite(sw_file *f, const void *buf, size_t n, uint64_t offset, sw_error *err);
+
+/* Asks the system to forget what it keeps of a synced file in memory, so that reading it again reads the disk. */
+void sw_file_forget_cached(sw_file *f);
+
 /* Returns when what was written is on the disk; does nothing where that has no meaning (pipes, terminals). */
 int sw_file_sync(sw_file *f, sw_error *err);
 
@@ -73,6 +85,24 @@ int sw_fs_rename(const char *from, const char *to, sw_error *err);
 
 /* Removes a file or an empty directory. */
 int sw_fs_remove(const char *path, sw_error *err);
+
+/* Returns when the names made, changed and removed in the directory are on the disk. */
+int sw_fs_sync_dir(const char *path, sw_error *err);
+
+/* Puts the bytes into the file `path` so that it has, whatever happens, the old content or the new one; the new one is
+ * on the disk when this returns SW_OK. */
+int sw_fs_replace(const char *path, const void *bytes, size_t n, sw_error *err);
+
+/* The names in a directory but for "." and "..", sorted by their bytes; free them with sw_fs_glob_free. */
+int sw_fs_list(const char *path, char ***names, size_t *n, sw_error *err);
+
+/* Takes the lock that the file stands for and writes the process's id into it; closing the file gives it back, and so
+ * does the end of the process. SW_EBUSY names the process that has it. A child forked with the file open shares the
+ * lock; no other open or close of the file, here or elsewhere, drops it. */
+int sw_fs_lock(sw_file **out, const char *path, sw_error *err);
+
+/* Bytes that may still be written where the path is; UINT64_MAX when that cannot be told. */
+uint64_t sw_fs_free_bytes(const char *path);
 
 /* Puts something under each of the descriptors 0 to 2 that the process was started without, so that no file opened
  * later is taken for standard input or output: reading 0 and writing 1 still fail. For the beginning of main. */

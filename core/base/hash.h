@@ -15,6 +15,21 @@ extern "C" {
 /* XXH3, 64 bits, seed 0. bytes may be NULL when size is 0. */
 uint64_t sw_hash(const void *bytes, size_t size);
 
+/* XXH3, 128 bits, seed 0: of one block, or of what is added piece by piece. */
+typedef struct sw_hash128 {
+    uint64_t low;
+    uint64_t high;
+} sw_hash128;
+
+typedef struct sw_hasher {
+    unsigned char state[576] __attribute__((aligned(64))); /* xxhash's */
+} sw_hasher;
+
+sw_hash128 sw_hash128_of(const void *bytes, size_t size);
+void sw_hasher_init(sw_hasher *hasher);
+void sw_hasher_add(sw_hasher *hasher, const void *bytes, size_t size);
+sw_hash128 sw_hasher_sum(const sw_hasher *hasher);
+
 /* A bijection in which every bit of x reaches every bit of the result (SplitMix64's step). */
 static inline uint64_t sw_hash_u64(uint64_t x)
 {

@@ -20,7 +20,7 @@ struct sw_report {
 const char *sw_report_status(const sw_runner *runner, int exit_status)
 {
     if (exit_status != 0) return "failed";
-    return runner->has_engine && runner->engine.is_stopping ? "stopped" : "finished";
+    return runner->is_stopping ? "stopped" : "finished";
 }
 
 /* How long the task instances that a component is in were busy (share of the run, averaged) and blocked (a sum). */

@@ -161,7 +161,7 @@ static bool asks_restart(sw_runner *runner, int status)
 {
     sw_supervision *page = runner->config.supervision;
     const sw_engine *engine = &runner->engine;
-    if (page == NULL || engine->is_stopping || (status != SW_EXIT_FAILED && status != SW_EXIT_BUG)) return false;
+    if (page == NULL || runner->is_stopping || (status != SW_EXIT_FAILED && status != SW_EXIT_BUG)) return false;
     return (engine->has_started || page->restarts > 0) && sw_supervision_ask_restart(page, engine->failure.text);
 }
 
@@ -169,7 +169,7 @@ static void tell_end(sw_runner *runner, int status)
 {
     sw_supervision *page = runner->config.supervision;
     if (status == SW_EXIT_OK && page != NULL) atomic_store(&page->is_over, true);
-    if (status == SW_EXIT_OK && runner->engine.is_stopping) say_what_was_not_kept(runner);
+    if (status == SW_EXIT_OK && runner->is_stopping) say_what_was_not_kept(runner);
     if (status == SW_EXIT_OK) return;
     fprintf(stderr, "swlua: %s failed: %s\n", runner->job, runner->engine.failure.text);
     if (page == NULL || !page->has_guarantee || page->failures == 0 || sw_supervision_has_attempts(page)) return;

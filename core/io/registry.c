@@ -31,3 +31,10 @@ int sw_io_open_sink(const char *type, const sw_options *options, const sw_sink_c
         if (strcmp(sinks[i].type, type) == 0) return sinks[i].open(options, context, out, err);
     return sw_error_set(err, SW_EINVAL, "%s: there is no sink \"%s\"", context->component, type);
 }
+
+const char *sw_io_sink_type(const char *type)
+{
+    for (size_t i = 0; i < sizeof(sinks) / sizeof(sinks[0]); i++)
+        if (strcmp(sinks[i].type, type) == 0) return sinks[i].type;
+    return NULL;
+}

@@ -16,4 +16,7 @@ int sw_io_open_source(const char *type, const sw_options *options, const sw_sour
 int sw_io_open_sink(const char *type, const sw_options *options, const sw_sink_context *context, sw_sink **out,
                     sw_error *err);
 
+/* The type's own name, which lives as long as the process; NULL for one that is unknown. */
+const char *sw_io_sink_type(const char *type);
+
 #endif

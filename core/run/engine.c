@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "run/coordinator.h"
 #include "run/threads.h"
 
 /* --- making --------------------------------------------------------------------------------------------------- */
@@ -183,6 +184,7 @@ int sw_engine_open(sw_engine *engine, sw_graph *graph, const sw_engine_options *
 
 void sw_engine_close(sw_engine *engine)
 {
+    sw_coordinator_free(engine->coordinator);
     for (uint32_t w = 0; engine->workers != NULL && w < engine->options.workers; w++)
         sw_worker_deinit(&engine->workers[w]);
     for (uint32_t i = 0; engine->tasks != NULL && i < engine->task_count; i++) sw_task_deinit(&engine->tasks[i]);
@@ -235,13 +237,29 @@ void sw_engine_stop(sw_engine *engine)
     wake_all(engine);
 }
 
-uint32_t sw_engine_send_control(sw_engine *engine)
+void sw_engine_wake_workers(sw_engine *engine)
+{
+    wake_all(engine);
+}
+
+void sw_engine_send_control(sw_engine *engine, uint32_t id)
 {
     atomic_store(&engine->control_answers, 0);
-    uint32_t id = atomic_fetch_add(&engine->control_sent, 1) + 1;
+    atomic_store(&engine->control_sent, id);
     for (uint32_t i = 0; i < engine->task_count; i++) __atomic_store_n(&engine->tasks[i].control, id, __ATOMIC_RELAXED);
     wake_all(engine);
-    return id;
+}
+
+void sw_engine_halt(sw_engine *engine)
+{
+    atomic_store(&engine->is_halted, true);
+    wake_all(engine);
+}
+
+int sw_engine_coordinate(sw_engine *engine, const sw_coordinator_options *options, const sw_coordinator_ops *ops,
+                         sw_error *err)
+{
+    return sw_coordinator_new(&engine->coordinator, engine, options, ops, err);
 }
 
 void sw_engine_answer_control(sw_engine *engine, uint32_t id)
@@ -251,6 +269,7 @@ void sw_engine_answer_control(sw_engine *engine, uint32_t id)
 
 bool sw_engine_is_done(const sw_engine *engine)
 {
+    if (engine->coordinator != NULL) return sw_coordinator_is_over(engine->coordinator);
     for (uint32_t i = 0; i < engine->task_count; i++)
         if (engine->tasks[i].step != SW_STEP_DONE) return false;
     return true;

@@ -1,5 +1,6 @@
 /* sim.c -- the simulating scheduler of engine.h: one thread, a virtual clock, a seeded order of tasks. */
 #include "base/alloc.h"
+#include "run/coordinator.h"
 #include "run/engine.h"
 
 int sw_engine_sim_start(sw_engine *engine)
@@ -41,6 +42,8 @@ static bool publish_rest(sw_engine *engine)
 bool sw_engine_sim_settle(sw_engine *engine)
 {
     for (;;) {
+        if (engine->coordinator != NULL) sw_coordinator_step(engine->coordinator);
+        if (engine->is_halted) return true;
         sw_task *task = draw_runnable(engine);
         if (task == NULL) {
             if (!publish_rest(engine)) return !engine->is_failed;
@@ -53,6 +56,7 @@ bool sw_engine_sim_settle(sw_engine *engine)
 int64_t sw_engine_sim_deadline_ms(const sw_engine *engine)
 {
     int64_t deadline = INT64_MAX, now_ms = sw_engine_now_ms(engine);
+    if (engine->coordinator != NULL) deadline = sw_coordinator_deadline_ms(engine->coordinator);
     for (uint32_t i = 0; i < engine->task_count; i++) {
         int64_t task_deadline = sw_task_deadline_ms(&engine->tasks[i], now_ms);
         if (task_deadline < deadline) deadline = task_deadline;

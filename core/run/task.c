@@ -1,18 +1,24 @@
 #include "run/task.h"
 
 #include "base/alloc.h"
+#include "run/coordinator.h"
 #include "run/engine.h"
 
 #define SINK_FLUSH_NS 5000000 /* a busy task flushes its sinks this often */
 
 /* --- inputs --------------------------------------------------------------------------------------------------- */
 
+static bool is_blocked(const sw_task *task, const sw_input *input)
+{
+    return input->control != 0 && !task->engine->options.is_unaligned;
+}
+
 sw_input *sw_task_next(sw_task *task)
 {
     for (uint32_t i = 0; i < task->input_count; i++) {
         sw_input *input = &task->inputs[task->input_next];
         if (++task->input_next == task->input_count) task->input_next = 0;
-        if (input->control != 0) continue;
+        if (is_blocked(task, input)) continue;
         input->batch = sw_channel_front(input->channel);
         if (input->batch != NULL) return input;
     }
@@ -53,6 +59,10 @@ uint32_t sw_task_control_due(sw_task *task)
 
 bool sw_task_on_control(sw_task *task, sw_input *input, uint32_t id)
 {
+    for (uint32_t i = 0; i < task->input_count; i++) {
+        if (task->inputs[i].control > id) return false;
+        if (task->inputs[i].control < id) task->inputs[i].control = 0;
+    }
     input->control = id;
     return sw_task_control_due(task) != 0;
 }
@@ -162,9 +172,21 @@ static bool has_input(const sw_task *task)
 {
     for (uint32_t i = 0; i < task->input_count; i++) {
         const sw_input *input = &task->inputs[i];
-        if (input->control == 0 && sw_channel_front(input->channel) != NULL) return true;
+        if (!is_blocked(task, input) && sw_channel_front(input->channel) != NULL) return true;
     }
     return false;
+}
+
+static bool has_commit(const sw_task *task)
+{
+    return __atomic_load_n(&task->committed, __ATOMIC_ACQUIRE) != task->committed_seen;
+}
+
+/* Does a source that waits have something to do all the same? */
+static bool has_orders(const sw_task *task)
+{
+    return has_commit(task) || __atomic_load_n(&task->is_stopping, __ATOMIC_RELAXED) ||
+           __atomic_load_n(&task->control, __ATOMIC_RELAXED) != task->control_seen;
 }
 
 bool sw_task_is_runnable(sw_task *task)
@@ -173,14 +195,14 @@ bool sw_task_is_runnable(sw_task *task)
     case SW_STEP_RAN: return true;
     case SW_STEP_WAIT_ROOM: return sw_port_has_room(task->blocked);
     case SW_STEP_WAIT_INPUT:
-        return has_input(task) || (task->timer_ms != INT64_MAX && sw_engine_now_ms(task->engine) >= task->timer_ms);
+        return has_input(task) || has_commit(task) ||
+               (task->timer_ms != INT64_MAX && sw_engine_now_ms(task->engine) >= task->timer_ms);
     case SW_STEP_WAIT_TIME: {
-        if (task->is_fd_ready || __atomic_load_n(&task->is_stopping, __ATOMIC_RELAXED) ||
-            __atomic_load_n(&task->control, __ATOMIC_RELAXED) != task->control_seen)
-            return true;
+        if (task->is_fd_ready || has_orders(task)) return true;
         int64_t due = task->timer_ms < task->wake_ms ? task->timer_ms : task->wake_ms;
         return due != INT64_MAX && sw_engine_now_ms(task->engine) >= due;
     }
+    case SW_STEP_WAIT_COMMIT: return has_commit(task) || __atomic_load_n(&task->is_released, __ATOMIC_ACQUIRE);
     case SW_STEP_DONE:
     case SW_STEP_FAILED: return false;
     }
@@ -194,7 +216,7 @@ int sw_task_after_step(sw_task *task, int64_t now_ns, sw_error *err)
     if (task->sink_count == 0 || (!is_idle && now_ns - task->sinks_flushed_ns < SINK_FLUSH_NS)) return SW_OK;
     task->sinks_flushed_ns = now_ns;
     for (uint32_t i = 0; i < task->sink_count; i++) {
-        int rc = task->sinks[i]->ops->flush(task->sinks[i], err);
+        int rc = task->sinks[i].sink->ops->flush(task->sinks[i].sink, err);
         if (rc != SW_OK) return rc;
     }
     return SW_OK;
@@ -222,19 +244,20 @@ bool sw_task_await(sw_task *task)
     if (task->step == SW_STEP_WAIT_ROOM) return sw_port_await_room(task->blocked);
     if (task->step != SW_STEP_WAIT_INPUT) return false;
     for (uint32_t i = 0; i < task->input_count; i++)
-        if (task->inputs[i].control == 0 && sw_channel_await_data(task->inputs[i].channel)) return true;
+        if (!is_blocked(task, &task->inputs[i]) && sw_channel_await_data(task->inputs[i].channel)) return true;
     return false;
 }
 
 void sw_task_deinit(sw_task *task)
 {
     for (uint32_t i = 0; i < task->port_count; i++) sw_port_deinit(&task->ports[i]);
-    for (uint32_t i = 0; i < task->sink_count; i++) task->sinks[i]->ops->close(task->sinks[i], NULL);
+    for (uint32_t i = 0; i < task->sink_count; i++) task->sinks[i].sink->ops->close(task->sinks[i].sink, NULL);
     if (task->source != NULL) task->source->ops->close(task->source);
     sw_free(task->ports);
     sw_free(task->port_edges);
     sw_free(task->inputs);
     sw_free(task->sinks);
+    sw_answer_free(task->answer);
     sw_batch_deinit(&task->rows);
     sw_buf_deinit(&task->encoded);
 }

@@ -4,9 +4,13 @@
  *     source (connector) --fill--/
  *
  * The coroutine runs until it has nothing to read, nowhere to write, or has done one batch, and then yields a
- * sw_step. It is resumed when sw_task_is_runnable says so. A control item blocks the input it came by until it has
- * come by all others that have not ended, so what the task has processed by then is exactly what was sent before the
- * item.
+ * sw_step. It is resumed when sw_task_is_runnable says so.
+ *
+ * Barriers   A control item is the barrier of a checkpoint. It blocks the input it came by until it has come by all
+ *            others that have not ended (alignment), so what the task has processed by then is exactly what was sent
+ *            before it; under at-least-once nothing is blocked, and what comes too early is in the snapshot as well. A
+ *            newer barrier ends the wait for an older one, which was given up.
+ *            Then the task answers with a snapshot (coordinator.h). A source sends a barrier when `control` says so.
  *
  * Layout     The part of sw_task, sw_input and sw_instance above the "private" banners is read and written by Lua
  *            through FFI: script/ffi.h repeats it, and swffi_abi compares the offsets at load.
@@ -31,12 +35,13 @@
 #define SW_DOMAINS_MAX 8  /* watermarks of one task: its input's, and one for each event_time in its chain */
 
 typedef enum sw_step {
-    SW_STEP_RAN = 1,    /* did something: run again */
-    SW_STEP_WAIT_INPUT, /* nothing to read */
-    SW_STEP_WAIT_ROOM,  /* a channel is full */
-    SW_STEP_WAIT_TIME,  /* nothing before wake_ms, or until the source's descriptor is readable */
-    SW_STEP_DONE,       /* ended: END has been sent to every channel */
-    SW_STEP_FAILED,     /* the job has failed; the reason is with the engine */
+    SW_STEP_RAN = 1,     /* did something: run again */
+    SW_STEP_WAIT_INPUT,  /* nothing to read */
+    SW_STEP_WAIT_ROOM,   /* a channel is full */
+    SW_STEP_WAIT_TIME,   /* nothing before wake_ms, or until the source's descriptor is readable */
+    SW_STEP_DONE,        /* ended: END has been sent to every channel */
+    SW_STEP_FAILED,      /* the job has failed; the reason is with the engine */
+    SW_STEP_WAIT_COMMIT, /* all done but for sinks that the job's last checkpoint has to commit */
 } sw_step;
 
 typedef struct sw_input {
@@ -46,8 +51,14 @@ typedef struct sw_input {
     uint32_t is_ended; /* an END row came */
     /* --- private --- */
     sw_channel *channel; /* borrowed from the engine */
-    uint32_t control;    /* id of the control item that came by it and has not come by all others; 0 none */
+    uint32_t control;    /* id of the barrier that came by it and has not come by all others; 0 none */
 } sw_input;
+
+typedef struct sw_task_sink {
+    sw_sink *sink;      /* owned */
+    uint32_t component; /* index in the graph */
+    const char *type;   /* of the connector; borrowed, static */
+} sw_task_sink;
 
 typedef struct sw_task {
     int64_t now_ms;             /* engine time at the start of this step */
@@ -60,6 +71,10 @@ typedef struct sw_task {
     uint32_t control_seen;      /* source: id of the last one it sent */
     uint32_t is_stopping;       /* source: end as if the input had ended; atomic */
     uint32_t number;            /* instance, 0.. */
+    uint32_t pause_at;          /* source: give nothing behind this barrier; 0 none; atomic */
+    uint32_t committed;         /* newest checkpoint whose sinks are to be committed by the task; atomic */
+    uint32_t committed_seen;    /* the last one it has committed */
+    uint32_t is_released;       /* the job's last checkpoint is done: a task that waits for it may end; atomic */
     sw_batch rows;              /* source: the batch being processed */
     sw_error err;               /* why the last FFI call failed */
     /* --- private --- */
@@ -80,8 +95,10 @@ typedef struct sw_task {
     int64_t rate_ns;             /* source: when credit was last added; -1 never */
     int64_t time_max;            /* source: greatest event time seen */
     int64_t max_delay_ms;        /* source: how far the watermark trails it */
-    sw_sink **sinks;             /* connectors of sinks in C */
+    struct sw_task_sink *sinks;  /* connectors of sinks in C */
     uint32_t sink_count;         /* entries of sinks */
+    struct sw_answer *answer;    /* being made; owned; NULL between barriers */
+    bool has_commits;            /* it commits sinks itself (in Lua) */
     int64_t sinks_flushed_ns;    /* when they were last flushed */
     bool is_fd_ready;            /* the source's descriptor became readable */
     bool is_waiting_fd;          /* the worker's loop watches the source's descriptor */
@@ -104,7 +121,7 @@ sw_input *sw_task_next(sw_task *task);
 void sw_task_release(sw_task *task, sw_input *input);
 
 /* A CONTROL row with this id came by input. True when it has now come by every input that has not ended: the task acts
- * on it, passes it on and the blocked inputs are free again. */
+ * on it, passes it on and the blocked inputs are free again. False also for one older than what is being aligned. */
 bool sw_task_on_control(sw_task *task, sw_input *input, uint32_t id);
 /* An END row came by input. True when all inputs have ended. */
 bool sw_task_on_end(sw_task *task, sw_input *input);

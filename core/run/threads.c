@@ -5,6 +5,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "run/coordinator.h"
+
 #define TICK_MS 100
 
 /* --- the watchdog ----------------------------------------------------------------------------------------------- */
@@ -44,6 +46,7 @@ static sw_task *find_stuck(sw_engine *engine, int64_t now_ns)
 /* What the main thread does for the job as a whole, after each wake and tick. */
 static void main_step(sw_engine *engine)
 {
+    if (engine->coordinator != NULL) sw_coordinator_step(engine->coordinator);
     if (engine->ops.on_wake != NULL) engine->ops.on_wake(engine->ops.arg);
 }
 
@@ -108,13 +111,20 @@ static void start_workers(sw_engine *engine)
     }
 }
 
+/* Workers may have ended before the job's last checkpoint is done. */
+static bool is_checkpoint_awaited(const sw_engine *engine)
+{
+    return engine->coordinator != NULL && !sw_coordinator_is_over(engine->coordinator);
+}
+
 int sw_threads_run(sw_engine *engine)
 {
     const struct timeval tick = { .tv_usec = TICK_MS * 1000 };
     engine->ticked_ns = sw_clock_mono_ns(engine->clock);
     start_workers(engine);
     if (event_add(engine->tick_event, &tick) != 0) sw_engine_fail(engine, 1, "no timer: out of memory");
-    while (atomic_load(&engine->running) > 0) event_base_loop(engine->base, EVLOOP_ONCE);
+    while (atomic_load(&engine->running) > 0 || is_checkpoint_awaited(engine))
+        event_base_loop(engine->base, EVLOOP_ONCE);
     event_del(engine->tick_event);
     for (uint32_t w = 0; w < engine->options.workers; w++) sw_worker_join(&engine->workers[w]);
     return engine->exit_code;

@@ -4,15 +4,22 @@
  * it fires once. With a name its identity is (key, name): setting it again moves it. Due timers come out by
  * time, then key bytes, then name, so that what they do is the same in every run.
  *
+ * Saving works as for keyed state (state/saving.h): at a barrier what was set since the last is listed, and encoded a
+ * few at a time, each at the latest before it fires or changes. Value: its time (msgpack). Identity within the key
+ * group: key bytes (one msgpack value), which kind of time (a byte), then 0 and the time (8 bytes, big-endian, sign
+ * flipped) or 1 and the name.
+ *
  * Ownership  Copies key and name in.
  * Threads    One: the instance's worker.
  * Limits     Names up to 255 bytes. */
 #ifndef SW_RUN_TIMER_H
 #define SW_RUN_TIMER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
+#include "state/snapshot.h"
 
 typedef struct sw_timers sw_timers;
 
@@ -45,5 +52,17 @@ int64_t sw_timers_next(const sw_timers *timers);
 uint64_t sw_timers_count(const sw_timers *timers);
 uint64_t sw_timers_seq(const sw_timers *timers); /* the seq that the next timer set would get */
 void sw_timers_clear(sw_timers *timers);
+
+/* From now on changes are listed for the next save. which: 0 event time, 1 processing time. group: of all timers, for
+ * an operator without keys: its instance; -1: each its key's. */
+void sw_timers_track(sw_timers *timers, uint32_t component, uint8_t which, int group);
+void sw_timers_begin_save(sw_timers *timers); /* at a barrier; no save may be going on */
+bool sw_timers_is_saving(const sw_timers *timers);
+/* Saves up to `max` timers. SW_OK: perhaps more to do; SW_ECLOSED: all done; SW_ENOMEM. */
+int sw_timers_save_some(sw_timers *timers, uint32_t max);
+void sw_timers_take_part(sw_timers *timers, sw_snapshot *part); /* moves what was saved to *part */
+
+/* Sets a timer as it was saved, if it is of this kind of time: 1 if so, else 0. SW_EFORMAT, SW_ENOMEM. */
+int sw_timers_restore(sw_timers *timers, const sw_saved *saved);
 
 #endif

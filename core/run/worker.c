@@ -183,11 +183,17 @@ static void sleep_until_woken(sw_worker *worker)
     event_base_loop(worker->base, EVLOOP_ONCE);
 }
 
+static bool has_to_end(const sw_engine *engine)
+{
+    return atomic_load_explicit(&engine->is_failed, memory_order_relaxed) ||
+           atomic_load_explicit(&engine->is_halted, memory_order_relaxed);
+}
+
 static void worker_loop(sw_worker *worker)
 {
     sw_engine *engine = worker->engine;
     uint32_t idle_rounds = 0;
-    while (!atomic_load_explicit(&engine->is_failed, memory_order_relaxed)) {
+    while (!has_to_end(engine)) {
         if (run_round(worker)) {
             idle_rounds = 0;
             continue;

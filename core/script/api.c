@@ -14,6 +14,7 @@
 #include "script/embedded.h"
 #include "script/ffi.h"
 #include "script/sim.h"
+#include "script/snapshots.h"
 #include "script/state.h"
 #include "state/schema.h"
 
@@ -265,6 +266,9 @@ static int l_open_source(lua_State *L)
     sw_options options;
     sw_error err;
     read_options(L, 3, list, &options);
+    sw_parts restored;
+    if (sw_parts_collect(&restored, task->engine, field_string(L, 4, "component"), SW_SAVED_SOURCE, &err) != SW_OK)
+        return raise_error(L, &err);
     const sw_source_context context = {
         .component = field_string(L, 4, "component"),
         .instance = task->number,
@@ -273,31 +277,48 @@ static int l_open_source(lua_State *L)
         .time_field = field_string(L, 4, "time_field"),
         .max_ahead_ms = (int64_t)field_number(L, 4, "max_ahead", 0),
         .clock = task->engine->clock,
+        .restored = task->engine->options.restore != NULL ? &restored.values : NULL,
+        .logs_dir = task->engine->options.logs_dir,
     };
-    if (sw_io_open_source(type, &options, &context, &task->source, &err) != SW_OK) return raise_error(L, &err);
-    return 0;
+    int rc = sw_io_open_source(type, &options, &context, &task->source, &err);
+    sw_parts_free(&restored);
+    return rc == SW_OK ? 0 : raise_error(L, &err);
 }
 
-/* (task, type, options, component) -> sink */
+/* (task, type, options, component, its index) -> sink, can it show only what is committed? */
 static int l_open_sink(lua_State *L)
 {
     sw_task *task = check_pointer(L, 1);
+    const sw_engine *engine = task->engine;
     const char *type = luaL_checkstring(L, 2);
     sw_option list[OPTIONS_MAX];
     sw_options options;
+    sw_parts restored;
     sw_error err;
     read_options(L, 3, list, &options);
+    sw_task_sink *sinks = sw_realloc(task->sinks, (task->sink_count + 1) * sizeof(*sinks));
+    if (sinks == NULL) return luaL_error(L, "out of memory");
+    task->sinks = sinks;
+    if (sw_parts_collect(&restored, engine, luaL_checkstring(L, 4), SW_SAVED_SINK, &err) != SW_OK)
+        return raise_error(L, &err);
     const sw_sink_context context = {
         .component = luaL_checkstring(L, 4),
         .instance = task->number,
-        .count = task->engine->graph->tasks[task->plan_task].parallelism,
-        .clock = task->engine->clock,
+        .count = engine->graph->tasks[task->plan_task].parallelism,
+        .clock = engine->clock,
+        .delivery = engine->options.delivery,
+        .state_dir = engine->options.state_dir,
+        .restored = engine->options.restore != NULL ? &restored.values : NULL,
+        .logs_dir = engine->options.logs_dir,
     };
-    sw_sink **sinks = sw_realloc(task->sinks, (task->sink_count + 1) * sizeof(*sinks));
-    if (sinks == NULL) return luaL_error(L, "out of memory");
-    task->sinks = sinks;
-    if (sw_io_open_sink(type, &options, &context, &sinks[task->sink_count], &err) != SW_OK) return raise_error(L, &err);
-    lua_pushlightuserdata(L, sinks[task->sink_count++]);
+    sw_task_sink *added = &sinks[task->sink_count];
+    int rc = sw_io_open_sink(type, &options, &context, &added->sink, &err);
+    sw_parts_free(&restored);
+    if (rc != SW_OK) return raise_error(L, &err);
+    added->component = (uint32_t)luaL_checkinteger(L, 5);
+    added->type = sw_io_sink_type(type);
+    lua_pushlightuserdata(L, added->sink);
+    task->sink_count++;
     return 1;
 }
 
@@ -306,14 +327,14 @@ static int l_open_sink(lua_State *L)
 
 #define KEYED_TYPE "swlua.keyed"
 
-typedef struct keyed_userdata {
-    sw_keyed_instance instance; /* first: Lua casts the userdata's address to it */
-    sw_keyed_fields by;         /* key fields of a fused edge */
-} keyed_userdata;
+sw_keyed_userdata *sw_check_keyed(lua_State *L, int index)
+{
+    return luaL_checkudata(L, index, KEYED_TYPE);
+}
 
 static int l_keyed_gc(lua_State *L)
 {
-    keyed_userdata *keyed = luaL_checkudata(L, 1, KEYED_TYPE);
+    sw_keyed_userdata *keyed = sw_check_keyed(L, 1);
     sw_keyed_free(keyed->instance.store);
     for (int i = 0; i < 2; i++) sw_timers_free(keyed->instance.timers[i]);
     for (uint32_t i = 0; i < keyed->by.fields.count; i++) sw_free((char *)(uintptr_t)keyed->by.fields.names[i]);
@@ -331,7 +352,7 @@ static int l_keyed_new(lua_State *L)
 {
     const sw_schema *schema = sw_schema_get((uint16_t)luaL_checkinteger(L, 1));
     sw_error err;
-    keyed_userdata *keyed = lua_newuserdata(L, sizeof(*keyed));
+    sw_keyed_userdata *keyed = lua_newuserdata(L, sizeof(*keyed));
     memset(keyed, 0, sizeof(*keyed));
     sw_buf_init(&keyed->by.key);
     sw_batch_init(&keyed->by.gathered);
@@ -352,7 +373,7 @@ static int l_keyed_new(lua_State *L)
 /* (userdata, { field names }): which fields of an event make its key */
 static int l_keyed_fields(lua_State *L)
 {
-    keyed_userdata *keyed = luaL_checkudata(L, 1, KEYED_TYPE);
+    sw_keyed_userdata *keyed = sw_check_keyed(L, 1);
     sw_key_fields *fields = &keyed->by.fields;
     uint32_t count = (uint32_t)lua_objlen(L, 2);
     fields->names = sw_calloc(count, sizeof(*fields->names));
@@ -384,7 +405,7 @@ static int push_entry(void *arg, sw_entry *entry)
 /* (userdata) -> { address of each entry, in order of key bytes } */
 static int l_keyed_entries(lua_State *L)
 {
-    keyed_userdata *keyed = luaL_checkudata(L, 1, KEYED_TYPE);
+    sw_keyed_userdata *keyed = sw_check_keyed(L, 1);
     lua_newtable(L);
     if (sw_keyed_each(keyed->instance.store, push_entry, L) != SW_OK) return luaL_error(L, "out of memory");
     return 1;
@@ -393,7 +414,7 @@ static int l_keyed_entries(lua_State *L)
 /* (userdata, key bytes) -> address of its entry, or nil */
 static int l_keyed_find(lua_State *L)
 {
-    keyed_userdata *keyed = luaL_checkudata(L, 1, KEYED_TYPE);
+    sw_keyed_userdata *keyed = sw_check_keyed(L, 1);
     size_t len;
     const char *key = luaL_checklstring(L, 2, &len);
     sw_entry *entry = sw_keyed_find(keyed->instance.store, sw_hash(key, len), (const uint8_t *)key, (uint32_t)len);
@@ -509,11 +530,26 @@ int l_open_core(lua_State *L)
         { "decode_batch", l_decode_batch },
         { "decode_bytes", l_decode_bytes },
         { "send_batch", l_send_batch },
+        { "snapshot_begin", l_snapshot_begin },
+        { "snapshot_put", l_snapshot_put },
+        { "snapshot_end", l_snapshot_end },
+        { "keyed_track", l_keyed_track },
+        { "keyed_begin_save", l_keyed_begin_save },
+        { "keyed_save_some", l_keyed_save_some },
+        { "keyed_restore", l_keyed_restore },
+        { "restored_parts", l_restored_parts },
+        { "restored_version", l_restored_version },
+        { "restored_task", l_restored_task },
+        { "has_checkpoints", l_has_checkpoints },
+        { "set_commits", l_set_commits },
+        { "committed", l_committed },
         { "fail", l_fail },
         { "log", l_log },
         { "dead_letter", l_dead_letter },
         { "format_number", l_format_number },
         { "sim_open", l_sim_open },
+        { "make_temporary", l_make_temporary },
+        { "remove_tree", l_remove_tree },
         { NULL, NULL },
     };
     lua_newtable(L);

@@ -24,12 +24,14 @@ SW_FFI_EXPORT const uint32_t *swffi_abi(void)
         offsetof(sw_entry, changed_ms),
         offsetof(sw_entry, bytes),
         offsetof(sw_entry, live),
+        offsetof(sw_entry, save_due),
         offsetof(sw_instance, replayed),
         offsetof(sw_input, batch),
         offsetof(sw_input, is_ended),
         offsetof(sw_task, timer_ms),
         offsetof(sw_task, at),
         offsetof(sw_task, number),
+        offsetof(sw_task, is_released),
         offsetof(sw_task, rows),
         offsetof(sw_task, err),
     };
@@ -119,7 +121,7 @@ SW_FFI_EXPORT int swffi_task_close_sinks(sw_task *task)
     int rc = SW_OK;
     task->at = 0; /* Waiting for whoever reads a pipe is no call of user code, which the watchdog is about. */
     for (uint32_t i = 0; i < task->sink_count; i++) {
-        int closed = task->sinks[i]->ops->close(task->sinks[i], rc == SW_OK ? &task->err : NULL);
+        int closed = task->sinks[i].sink->ops->close(task->sinks[i].sink, rc == SW_OK ? &task->err : NULL);
         if (rc == SW_OK) rc = closed;
     }
     task->sink_count = 0;
@@ -257,6 +259,11 @@ static void note_expired(void *arg, sw_entry *entry)
 {
     expiry *e = arg;
     e->keyed->expired_live[e->count++] = entry->live;
+}
+
+SW_FFI_EXPORT int swffi_keyed_save_live(sw_keyed_instance *keyed, sw_entry *entry, const uint8_t *bytes, uint32_t len)
+{
+    return sw_keyed_save_live(keyed->store, entry, bytes, len);
 }
 
 SW_FFI_EXPORT uint32_t swffi_keyed_expire(sw_keyed_instance *keyed, int64_t before_ms, uint32_t max_steps)

@@ -28,6 +28,8 @@ typedef struct sw_entry {
     int64_t changed_ms;
     uint8_t *bytes;
     uint32_t bytes_len, live;
+    uint64_t saved_hash;
+    uint32_t dirty_at, save_due;
 } sw_entry;
 typedef struct sw_keyed_string { uint32_t len; char bytes[1]; } sw_keyed_string;
 typedef struct sw_error { int code; char text[1024]; } sw_error;
@@ -37,7 +39,7 @@ typedef struct sw_instance {
 typedef struct sw_input { int64_t wm; sw_batch *batch; uint32_t edge, is_ended; } sw_input;
 typedef struct sw_task {
     int64_t now_ms, wm[8], wake_ms, timer_ms;
-    uint32_t at, stamp, control, control_seen, is_stopping, number;
+    uint32_t at, stamp, control, control_seen, is_stopping, number, pause_at, committed, committed_seen, is_released;
     sw_batch rows;
     sw_error err;
 } sw_task;
@@ -99,6 +101,7 @@ void swffi_keyed_prefetch(sw_keyed_instance *keyed, const sw_batch *batch);
 void swffi_keyed_remove(sw_keyed_instance *keyed, sw_entry *entry);
 int swffi_keyed_set_bytes(sw_keyed_instance *keyed, sw_entry *entry, const uint8_t *bytes, uint32_t len);
 int swffi_keyed_set_string(sw_keyed_instance *keyed, sw_entry *entry, uint32_t field, const char *bytes, uint32_t len);
+int swffi_keyed_save_live(sw_keyed_instance *keyed, sw_entry *entry, const uint8_t *bytes, uint32_t len);
 uint32_t swffi_keyed_expire(sw_keyed_instance *keyed, int64_t before_ms, uint32_t max_steps);
 int swffi_timer_set(sw_keyed_instance *keyed, int which, int64_t time, const char *name, uint32_t name_len);
 int swffi_timer_cancel(sw_keyed_instance *keyed, int which, int64_t time, const char *name, uint32_t name_len);

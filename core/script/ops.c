@@ -31,10 +31,17 @@ static int start_worker(void *arg, sw_worker *worker, sw_error *err)
     return sw_runner_start_worker(arg, worker, err);
 }
 
+/* The runner closes the states when all workers have ended. A halted job's components close now. */
 static void stop_worker(void *arg, sw_worker *worker)
 {
+    sw_script *script = worker->script;
+    sw_error err;
     (void)arg;
-    (void)worker; /* The runner closes the states when all workers have ended. */
+    if (!worker->engine->is_halted || script == NULL) return;
+    lua_State *L = script->L;
+    int rc = sw_script_push(L, "swlua.internal.engine", "halt", &err);
+    if (rc == SW_OK) rc = sw_script_call(L, 0, 0, &err);
+    if (rc != SW_OK) sw_log(SW_LOG_WARN, worker->engine->options.job, "closing: %s", err.text);
 }
 
 static void on_tick(void *arg)

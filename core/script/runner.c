@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "run/coordinator.h"
 #include "script/dead_letters.h"
 #include "script/ops.h"
 
@@ -76,39 +77,65 @@ static int read_script(const sw_runner_config *config, sw_buf *text, sw_error *e
 
 /* --- opening ------------------------------------------------------------------------------------------------------ */
 
+/* What engine.plan returns, in this order. */
+enum { PLAN_JOB = 1, PLAN_FINGERPRINT, PLAN_SETTINGS, PLAN_COUNT = PLAN_SETTINGS };
+
+static double setting(lua_State *L, const char *name)
+{
+    lua_getfield(L, PLAN_SETTINGS, name);
+    double value = lua_isboolean(L, -1) ? lua_toboolean(L, -1) : lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+static sw_delivery delivery_setting(lua_State *L)
+{
+    lua_getfield(L, PLAN_SETTINGS, "delivery");
+    const char *name = lua_tostring(L, -1);
+    sw_delivery delivery = strcmp(name, "exactly-once") == 0    ? SW_EXACTLY_ONCE
+                           : strcmp(name, "at-least-once") == 0 ? SW_AT_LEAST_ONCE
+                                                                : SW_AT_MOST_ONCE;
+    lua_pop(L, 1);
+    return delivery;
+}
+
 /* Calls engine.plan(graph) in the main state: declares the graph and returns what the engine needs of the settings. */
 static int make_graph(sw_runner *runner, sw_error *err)
 {
     lua_State *L = runner->scripts[0]->L;
+    lua_settop(L, 0);
     int rc = sw_script_push(L, ENGINE_MODULE, "plan", err);
     if (rc != SW_OK) return rc;
     lua_pushlightuserdata(L, &runner->graph);
-    if ((rc = sw_script_call(L, 1, 5, err)) != SW_OK) return rc;
-    runner->job = sw_strdup(lua_tostring(L, -5));
-    runner->fingerprint = sw_strdup(lua_tostring(L, -4));
-    runner->parallelism = (uint32_t)lua_tonumber(L, -3);
-    runner->queue = (uint32_t)lua_tonumber(L, -2);
-    runner->watchdog_ms = (int64_t)lua_tonumber(L, -1);
-    lua_pop(L, 5);
+    if ((rc = sw_script_call(L, 1, PLAN_COUNT, err)) != SW_OK) return rc;
+    runner->job = sw_strdup(lua_tostring(L, PLAN_JOB));
+    runner->fingerprint = sw_strdup(lua_tostring(L, PLAN_FINGERPRINT));
+    runner->parallelism = (uint32_t)setting(L, "parallelism");
+    runner->queue = (uint32_t)setting(L, "queue");
+    runner->watchdog_ms = (int64_t)setting(L, "watchdog_ms");
+    runner->delivery = delivery_setting(L);
+    runner->checkpoints = (sw_checkpoint_settings){
+        .is_on = setting(L, "checkpoints") != 0,
+        .interval_ms = (int64_t)setting(L, "interval_ms"),
+        .timeout_ms = (int64_t)setting(L, "timeout_ms"),
+        .retain = (uint32_t)setting(L, "retain"),
+    };
+    runner->restart_attempts = (uint32_t)setting(L, "restart_attempts");
+    runner->restart_delay_ms = (int64_t)setting(L, "restart_delay_ms");
+    lua_pop(L, PLAN_COUNT);
     if (runner->job == NULL || runner->fingerprint == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
     return SW_OK;
 }
 
 /* Tells the supervisor when to restart. */
-static int publish_policy(sw_runner *runner, sw_error *err)
+static void publish_policy(const sw_runner *runner)
 {
     sw_supervision *page = runner->config.supervision;
-    if (page == NULL) return SW_OK;
-    lua_State *L = runner->scripts[0]->L;
-    int rc = sw_script_push(L, ENGINE_MODULE, "restart_policy", err);
-    if (rc == SW_OK) rc = sw_script_call(L, 0, 3, err);
-    if (rc != SW_OK) return rc;
-    page->attempts = (uint32_t)lua_tonumber(L, -3);
-    page->delay_ms = (int64_t)lua_tonumber(L, -2);
-    page->has_guarantee = lua_toboolean(L, -1);
+    if (page == NULL) return;
+    page->attempts = runner->restart_attempts;
+    page->delay_ms = runner->restart_delay_ms;
+    page->has_guarantee = runner->delivery != SW_AT_MOST_ONCE;
     snprintf(page->job, sizeof(page->job), "%s", runner->job);
-    lua_pop(L, 3);
-    return SW_OK;
 }
 
 /* A component that is run interpreted is to be caught by its own hook before the watchdog ends the process. */
@@ -119,14 +146,45 @@ static int64_t watchdog_of(const sw_runner *runner)
     return is_hooked ? 2 * runner->watchdog_ms : runner->watchdog_ms;
 }
 
-static int open_dead_letters(sw_runner *runner, sw_error *err)
+/* The state directory as an absolute path, whether it exists or not. */
+static int name_state_dir(sw_runner *runner, sw_error *err)
 {
-    char path[4096];
-    const char *home = getenv("XDG_STATE_HOME"), *user = getenv("HOME");
-    if (runner->config.state_dir != NULL) snprintf(path, sizeof(path), "%s", runner->config.state_dir);
+    char path[4096], cwd[4096];
+    const char *given = runner->config.state_dir, *home = getenv("XDG_STATE_HOME"), *user = getenv("HOME");
+    if (given != NULL) snprintf(path, sizeof(path), "%s", given);
     else if (home != NULL && home[0] != '\0') snprintf(path, sizeof(path), "%s/swlua/%s", home, runner->job);
     else snprintf(path, sizeof(path), "%s/.local/state/swlua/%s", user != NULL ? user : ".", runner->job);
-    return sw_dead_letters_open(&runner->letters, path, err);
+    if (path[0] == '/') {
+        runner->state_dir = sw_strdup(path);
+    } else if (getcwd(cwd, sizeof(cwd)) != NULL) {
+        sw_buf whole = { 0 };
+        if (sw_buf_printf(&whole, "%s/%s", cwd, path) == SW_OK) runner->state_dir = sw_strdup((char *)whole.data);
+        sw_buf_deinit(&whole);
+    }
+    return runner->state_dir != NULL ? SW_OK : sw_error_set(err, SW_ENOMEM, "no state directory: out of memory");
+}
+
+static int open_dead_letters(sw_runner *runner, sw_error *err)
+{
+    return sw_dead_letters_open(&runner->letters, runner->state_dir, err);
+}
+
+static int open_checkpoints(sw_runner *runner, sw_error *err)
+{
+    const sw_runner_config *config = &runner->config;
+    const sw_checkpointed_job job = {
+        .name = runner->job,
+        .state_dir = runner->state_dir,
+        .script_path = config->script,
+        .script = (const char *)runner->text.data,
+        .script_len = runner->text.size,
+        .from = config->from,
+        .drops = config->drops,
+        .drop_count = config->drop_count,
+        .settings = runner->checkpoints,
+    };
+    if (!runner->checkpoints.is_on) return SW_OK;
+    return sw_checkpointing_open(&runner->checkpointing, &job, err);
 }
 
 static int open_engine(sw_runner *runner, sw_error *err)
@@ -139,12 +197,18 @@ static int open_engine(sw_runner *runner, sw_error *err)
         .watchdog_ms = watchdog_of(runner),
         .seed = runner->config.seed,
         .is_sim = runner->config.is_sim,
+        .is_unaligned = runner->delivery == SW_AT_LEAST_ONCE,
+        .delivery = runner->delivery,
+        .state_dir = runner->checkpointing != NULL ? runner->state_dir : NULL,
+        .restore = runner->checkpointing != NULL ? sw_checkpointing_restore(runner->checkpointing) : NULL,
         .clock = runner->clock,
         .supervision = runner->config.supervision,
     };
     sw_engine_ops ops = sw_script_ops(runner);
     int rc = sw_engine_open(&runner->engine, &runner->graph, &options, &ops, err);
     if (rc == SW_OK) runner->has_engine = true;
+    if (rc == SW_OK && runner->checkpointing != NULL)
+        rc = sw_checkpointing_begin(runner->checkpointing, &runner->engine, runner->scripts[0]->L, err);
     return rc == SW_EINVAL ? sw_error_set(err, SW_ESCRIPT, "%s", err->text) : rc;
 }
 
@@ -170,9 +234,11 @@ int sw_runner_open(sw_runner *runner, const sw_runner_config *config, sw_error *
     if (rc == SW_OK) rc = sw_script_new(&runner->scripts[0], err);
     if (rc == SW_OK) rc = load_script(runner, runner->scripts[0], err);
     if (rc == SW_OK) rc = make_graph(runner, err);
-    if (rc == SW_OK) rc = publish_policy(runner, err);
+    if (rc == SW_OK) publish_policy(runner);
     if (rc == SW_OK) rc = open_clock(runner, err);
+    if (rc == SW_OK) rc = name_state_dir(runner, err);
     if (rc == SW_OK) rc = open_dead_letters(runner, err);
+    if (rc == SW_OK) rc = open_checkpoints(runner, err);
     if (rc == SW_OK) rc = open_engine(runner, err);
     return rc;
 }
@@ -180,6 +246,7 @@ int sw_runner_open(sw_runner *runner, const sw_runner_config *config, sw_error *
 void sw_runner_close(sw_runner *runner)
 {
     if (runner->has_engine) sw_engine_close(&runner->engine);
+    sw_checkpointing_free(runner->checkpointing);
     for (uint32_t w = 0; runner->scripts != NULL && w < runner->config.workers; w++) sw_script_free(runner->scripts[w]);
     if (runner->clock != NULL && runner->config.is_sim) sw_clock_free(runner->clock);
     sw_dead_letters_close(runner->letters);
@@ -187,6 +254,7 @@ void sw_runner_close(sw_runner *runner)
     sw_buf_deinit(&runner->text);
     sw_free(runner->scripts);
     sw_free(runner->fingerprint);
+    sw_free(runner->state_dir);
     sw_free(runner->job);
     memset(runner, 0, sizeof(*runner));
 }
@@ -233,8 +301,10 @@ int sw_runner_run(sw_runner *runner)
 
 void sw_runner_stop(sw_runner *runner)
 {
+    atomic_store(&runner->is_stopping, true);
     if (runner->config.supervision != NULL) atomic_store(&runner->config.supervision->is_stopping, true);
-    sw_engine_stop(&runner->engine);
+    if (runner->engine.coordinator != NULL) sw_coordinator_stop(runner->engine.coordinator);
+    else sw_engine_stop(&runner->engine);
 }
 
 sw_instance sw_runner_totals(const sw_runner *runner, uint32_t component)

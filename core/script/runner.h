@@ -17,6 +17,7 @@
 
 #include "base/buf.h"
 #include "run/engine.h"
+#include "script/checkpointing.h"
 #include "script/state.h"
 
 #define SW_RUNNER_PAIRS_MAX 256
@@ -27,44 +28,55 @@ typedef struct sw_pair {
 } sw_pair;
 
 typedef struct sw_runner_config {
-    const char *script;      /* path */
-    char **args;             /* what follows the script's name: `...` and `arg` in it */
-    int arg_count;           /* entries of args */
-    const sw_pair *sets;     /* --set NAME=VALUE: sw.args */
-    uint32_t set_count;      /* entries of sets */
-    const sw_pair *settings; /* overrides of the job's settings by option name: "delivery", "parallelism", "on_error",
+    const char *script;       /* path */
+    char **args;              /* what follows the script's name: `...` and `arg` in it */
+    int arg_count;            /* entries of args */
+    const sw_pair *sets;      /* --set NAME=VALUE: sw.args */
+    uint32_t set_count;       /* entries of sets */
+    const sw_pair *settings;  /* overrides of the job's settings by option name: "delivery", "parallelism", "on_error",
                                 "checkpoint_interval", "backpressure", "parallelism:COMPONENT" */
-    uint32_t setting_count;  /* entries of settings */
-    uint32_t workers;        /* 0: the machine's cores */
-    uint64_t seed;           /* everything random derives from it */
-    bool is_sim;             /* one thread, virtual clock, seeded order */
-    const char *state_dir;   /* NULL: $XDG_STATE_HOME/swlua/JOB; made only when something is written there */
-    int64_t start_ms;        /* sim: where the virtual clock starts */
+    uint32_t setting_count;   /* entries of settings */
+    uint32_t workers;         /* 0: the machine's cores */
+    uint64_t seed;            /* everything random derives from it */
+    bool is_sim;              /* one thread, virtual clock, seeded order */
+    const char *state_dir;    /* NULL: $XDG_STATE_HOME/swlua/JOB; made only when something is written there */
+    const char *from;         /* what to go on from: "latest", "none", an id, a savepoint; NULL: the latest, if its job
+                                had not ended */
+    const char *const *drops; /* components whose saved state is to be dropped */
+    uint32_t drop_count;      /* entries of drops */
+    int64_t start_ms;         /* sim: where the virtual clock starts */
     sw_supervision *supervision; /* borrowed: the page of the supervisor; NULL without one */
 } sw_runner_config;
 
 typedef struct sw_runner {
-    sw_runner_config config;         /* as given to open, workers filled in */
-    sw_buf text;                     /* of the script, read once */
-    sw_script **scripts;             /* by worker; [0] is the main state */
-    sw_graph graph;                  /* of the job */
-    sw_engine engine;                /* open once loaded with is_loaded */
-    bool has_engine;                 /* engine is to be closed */
-    sw_clock *clock;                 /* virtual under sim, and then owned */
-    char *job;                       /* name of the job */
-    char *fingerprint;               /* of the job the main state built */
-    uint32_t parallelism;            /* settings of the job that the engine needs: instances by default */
-    uint32_t queue;                  /* events per channel */
-    int64_t watchdog_ms;             /* how long a call of user code may take */
-    struct sw_dead_letters *letters; /* owned: where unread dead letters go */
-    void (*on_tick)(void *);         /* called about every 100 ms by the main thread while it runs; may be NULL */
-    void *tick_arg;                  /* passed to on_tick */
-    int64_t began_ns;                /* clock when run began */
-    int64_t ended_ns;                /* and ended */
+    sw_runner_config config;            /* as given to open, workers filled in */
+    sw_buf text;                        /* of the script, read once */
+    sw_script **scripts;                /* by worker; [0] is the main state */
+    sw_graph graph;                     /* of the job */
+    sw_engine engine;                   /* open once loaded with is_loaded */
+    bool has_engine;                    /* engine is to be closed */
+    sw_clock *clock;                    /* virtual under sim, and then owned */
+    _Atomic bool is_stopping;           /* it was asked to stop */
+    char *job;                          /* name of the job */
+    char *fingerprint;                  /* of the job the main state built */
+    uint32_t parallelism;               /* settings of the job that the engine needs: instances by default */
+    uint32_t queue;                     /* events per channel */
+    int64_t watchdog_ms;                /* how long a call of user code may take */
+    sw_delivery delivery;               /* what is promised */
+    sw_checkpoint_settings checkpoints; /* when they are taken */
+    uint32_t restart_attempts;          /* of the supervisor */
+    int64_t restart_delay_ms;           /* before the first */
+    char *state_dir;                    /* absolute; owned */
+    sw_checkpointing *checkpointing;    /* owned; NULL: no checkpoints are taken */
+    struct sw_dead_letters *letters;    /* owned: where unread dead letters go */
+    void (*on_tick)(void *);            /* called about every 100 ms by the main thread while it runs; may be NULL */
+    void *tick_arg;                     /* passed to on_tick */
+    int64_t began_ns;                   /* clock when run began */
+    int64_t ended_ns;                   /* and ended */
 } sw_runner;
 
 /* Reads and executes the script and plans its graph. SW_ESCRIPT: the script is wrong (exit code 3; err holds the
- * message with file and line); SW_ENOTFOUND, SW_EIO: it cannot be read (exit code 3 as well); else exit code 1.
+ * message with file and line); SW_ESTATE: its saved state cannot be used (exit code 4); SW_ENOTFOUND, SW_EIO: it cannot be read (exit code 3 as well); else exit code 1.
  * Close also after a failure. */
 int sw_runner_open(sw_runner *runner, const sw_runner_config *config, sw_error *err);
 

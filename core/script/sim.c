@@ -1,20 +1,31 @@
 #include "script/sim.h"
 
+#include <errno.h>
 #include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/fs.h"
+#include "run/coordinator.h"
 #include "run/engine.h"
+#include "script/checkpointing.h"
 #include "script/ops.h"
 
 #define SIM_TYPE "swlua.sim"
 
 typedef struct sim {
-    sw_graph graph;   /* declared by Lua; planned by the engine */
-    sw_engine engine; /* open while is_open */
-    sw_clock *clock;  /* virtual */
-    char *job;        /* name */
-    bool is_open;     /* the engine is to be closed */
+    sw_graph graph;                  /* declared by Lua; planned by the engine */
+    sw_engine engine;                /* open while is_open */
+    sw_clock *clock;                 /* virtual */
+    char *job;                       /* name */
+    char *state_dir;                 /* for checkpoints */
+    sw_checkpointing *checkpointing; /* owned */
+    bool is_open;                    /* the engine is to be closed */
+    uint32_t done_id;                /* of the last checkpoint asked for, when it is done */
+    int done_rc;                     /* how it went */
+    sw_error done_err;               /* and why it failed */
 } sim;
 
 static int start_worker(void *arg, sw_worker *worker, sw_error *err)
@@ -50,9 +61,11 @@ static int l_sim_close(lua_State *L)
 {
     sim *s = luaL_checkudata(L, 1, SIM_TYPE);
     if (s->is_open) sw_engine_close(&s->engine);
+    sw_checkpointing_free(s->checkpointing);
     if (s->clock != NULL) sw_clock_free(s->clock);
     sw_graph_deinit(&s->graph);
     sw_free(s->job);
+    sw_free(s->state_dir);
     memset(s, 0, sizeof(*s));
     return 0;
 }
@@ -108,20 +121,45 @@ static int l_sim_is_done(lua_State *L)
     return 1;
 }
 
-/* sim:control() -> id of a control item sent from all sources */
+/* sim:control() -> id of a barrier sent from all sources */
 static int l_sim_control(lua_State *L)
 {
-    lua_pushinteger(L, (int)sw_engine_send_control(&check_sim(L)->engine));
+    sw_engine *engine = &check_sim(L)->engine;
+    uint32_t id = atomic_load(&engine->control_sent) + 1;
+    sw_engine_send_control(engine, id);
+    lua_pushinteger(L, (int)id);
     return 1;
 }
 
-/* sim:answers() -> tasks that have acted on the newest control item, tasks in all */
+/* sim:answers() -> tasks that have acted on the newest barrier, tasks in all */
 static int l_sim_answers(lua_State *L)
 {
     sim *s = check_sim(L);
     lua_pushinteger(L, (int)atomic_load(&s->engine.control_answers));
     lua_pushinteger(L, (int)s->engine.task_count);
     return 2;
+}
+
+static void on_checkpoint(void *arg, uint32_t id, int rc, const sw_error *err)
+{
+    sim *s = arg;
+    s->done_id = id;
+    s->done_rc = rc;
+    if (rc != SW_OK) s->done_err = *err;
+}
+
+/* sim:checkpoint() -> id: takes one; raises when it fails or cannot be complete now */
+static int l_sim_checkpoint(lua_State *L)
+{
+    sim *s = check_sim(L);
+    s->done_id = 0;
+    if (sw_coordinator_request(s->engine.coordinator, NULL, on_checkpoint, s) != SW_OK)
+        return luaL_error(L, "out of memory");
+    if (!sw_engine_sim_settle(&s->engine)) return luaL_error(L, "%s", s->engine.failure.text);
+    if (s->done_id == 0) return luaL_error(L, "the checkpoint is not complete: a component does not return");
+    if (s->done_rc != SW_OK) return luaL_error(L, "the checkpoint failed: %s", s->done_err.text);
+    lua_pushinteger(L, (int)s->done_id);
+    return 1;
 }
 
 static void push_metatable(lua_State *L)
@@ -136,6 +174,7 @@ static void push_metatable(lua_State *L)
         { "is_done", l_sim_is_done },
         { "control", l_sim_control },
         { "answers", l_sim_answers },
+        { "checkpoint", l_sim_checkpoint },
         { "close", l_sim_close },
         { NULL, NULL },
     };
@@ -147,38 +186,79 @@ static void push_metatable(lua_State *L)
     lua_setfield(L, -2, "__gc");
 }
 
+static const sw_engine_ops sim_ops = {
+    .start_worker = start_worker,
+    .resume = sw_script_resume,
+    .stop_worker = stop_worker,
+    .dead_letter = dead_letter,
+};
+
+enum { ARG_JOB = 1, ARG_START, ARG_SEED, ARG_PARALLELISM, ARG_QUEUE, ARG_DECLARE, ARG_DIR, ARG_FROM };
+
+/* Everything behind the userdata at the top of the stack; what fails half done is freed by its __gc. */
+static int open_sim(lua_State *L, sim *s, sw_error *err)
+{
+    s->job = sw_strdup(luaL_checkstring(L, ARG_JOB));
+    s->state_dir = sw_strdup(luaL_checkstring(L, ARG_DIR));
+    s->clock = sw_clock_virtual_new((int64_t)luaL_checknumber(L, ARG_START));
+    if (s->job == NULL || s->state_dir == NULL || s->clock == NULL)
+        return sw_error_set(err, SW_ENOMEM, "out of memory");
+    lua_pushvalue(L, ARG_DECLARE);
+    lua_pushlightuserdata(L, &s->graph);
+    lua_call(L, 1, 0); /* Declares the graph; an error goes to our caller. */
+    const sw_checkpointed_job job = {
+        .name = s->job,
+        .state_dir = s->state_dir,
+        .script = "",
+        .from = luaL_checkstring(L, ARG_FROM),
+        .settings = { .is_on = true, .timeout_ms = INT64_MAX, .retain = 3 },
+    };
+    int rc = sw_checkpointing_open(&s->checkpointing, &job, err);
+    if (rc != SW_OK) return rc;
+    const sw_engine_options options = {
+        .job = s->job,
+        .workers = 1,
+        .parallelism = (uint32_t)luaL_checknumber(L, ARG_PARALLELISM),
+        .queue = (uint32_t)luaL_checknumber(L, ARG_QUEUE),
+        .seed = (uint64_t)luaL_checknumber(L, ARG_SEED),
+        .is_sim = true,
+        .clock = s->clock,
+        .state_dir = s->state_dir,
+        .restore = sw_checkpointing_restore(s->checkpointing),
+    };
+    if ((rc = sw_engine_open(&s->engine, &s->graph, &options, &sim_ops, err)) != SW_OK) return rc;
+    s->is_open = true;
+    return sw_checkpointing_begin(s->checkpointing, &s->engine, L, err);
+}
+
 int l_sim_open(lua_State *L)
 {
-    const char *job = luaL_checkstring(L, 1);
     sw_error err;
-    luaL_checktype(L, 6, LUA_TFUNCTION);
+    luaL_checktype(L, ARG_DECLARE, LUA_TFUNCTION);
     sim *s = lua_newuserdata(L, sizeof(*s));
     memset(s, 0, sizeof(*s));
     push_metatable(L);
     lua_setmetatable(L, -2);
     sw_graph_init(&s->graph);
-    s->job = sw_strdup(job);
-    s->clock = sw_clock_virtual_new((int64_t)luaL_checknumber(L, 2));
-    if (s->job == NULL || s->clock == NULL) return luaL_error(L, "out of memory");
-    lua_pushvalue(L, 6);
-    lua_pushlightuserdata(L, &s->graph);
-    lua_call(L, 1, 0); /* Declares the graph; an error goes to our caller, and __gc frees what is made. */
-    const sw_engine_options options = {
-        .job = s->job,
-        .workers = 1,
-        .parallelism = (uint32_t)luaL_checknumber(L, 4),
-        .queue = (uint32_t)luaL_checknumber(L, 5),
-        .seed = (uint64_t)luaL_checknumber(L, 3),
-        .is_sim = true,
-        .clock = s->clock,
-    };
-    const sw_engine_ops ops = {
-        .start_worker = start_worker,
-        .resume = sw_script_resume,
-        .stop_worker = stop_worker,
-        .dead_letter = dead_letter,
-    };
-    if (sw_engine_open(&s->engine, &s->graph, &options, &ops, &err) != SW_OK) return luaL_error(L, "%s", err.text);
-    s->is_open = true;
+    if (open_sim(L, s, &err) != SW_OK) return luaL_error(L, "%s", err.text);
     return 1;
+}
+
+/* () -> a new folder of its own */
+int l_make_temporary(lua_State *L)
+{
+    const char *base = getenv("TMPDIR");
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/swlua-test-XXXXXX", base != NULL ? base : "/tmp");
+    if (mkdtemp(path) == NULL) return luaL_error(L, "cannot make the folder %s: %s", path, strerror(errno));
+    lua_pushstring(L, path);
+    return 1;
+}
+
+/* (path): removes the folder with all that is in it */
+int l_remove_tree(lua_State *L)
+{
+    sw_error err;
+    if (sw_fs_remove_tree(luaL_checkstring(L, 1), &err) != SW_OK) return luaL_error(L, "%s", err.text);
+    return 0;
 }

@@ -4,9 +4,12 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "state/index.h"
 #include "state/key.h"
+#include "state/pack.h"
 #include "state/row.h"
+#include "state/saving.h"
 #include "state/slab.h"
 
 #define PREFETCH_COUNT_MIN 8192 /* entries: fewer are in the cache anyway, and asking for them costs 6 ns a key */
@@ -18,9 +21,11 @@ struct sw_keyed {
     uint64_t count;          /* entries */
     sw_slab slab;            /* entries, strings, bytes at rest */
     const sw_schema *schema; /* of record state; NULL: table state */
+    sw_saving saving;        /* what is to be saved */
+    sw_buf packed;           /* scratch: record state as msgpack */
 };
 
-_Static_assert(sizeof(sw_entry) == 40, "Lua declares the same layout");
+_Static_assert(sizeof(sw_entry) == 56, "Lua declares the same layout");
 
 int sw_keyed_new(sw_keyed **out, const sw_schema *schema, sw_error *err)
 {
@@ -92,6 +97,8 @@ void sw_keyed_free(sw_keyed *keyed)
     }
     sw_slab_deinit(&keyed->slab);
     sw_index_deinit(&keyed->index);
+    sw_saving_deinit(&keyed->saving);
+    sw_buf_deinit(&keyed->packed);
     sw_free(keyed);
 }
 
@@ -125,7 +132,8 @@ static inline sw_entry *find(const sw_keyed *keyed, uint64_t hash, const uint8_t
     }
 }
 
-static __attribute__((noinline)) sw_entry *add(sw_keyed *keyed, uint64_t hash, const uint8_t *key, uint32_t key_len)
+/* A new entry, listed nowhere yet. */
+static sw_entry *add_unlisted(sw_keyed *keyed, uint64_t hash, const uint8_t *key, uint32_t key_len)
 {
     SW_ASSERT(key_len <= SW_KEY_BYTES_MAX);
     sw_entry *entry = sw_slab_alloc(&keyed->slab, entry_size(keyed, key_len));
@@ -133,7 +141,6 @@ static __attribute__((noinline)) sw_entry *add(sw_keyed *keyed, uint64_t hash, c
     memset(entry, 0, sizeof(*entry) + keyed->value_size);
     entry->hash = hash;
     entry->key_len = key_len;
-    entry->touched = keyed->epoch;
     memcpy((uint8_t *)(entry + 1) + keyed->value_size, key, key_len);
     if (sw_index_add(&keyed->index, entry) != SW_OK) {
         entry_free(keyed, entry);
@@ -143,11 +150,44 @@ static __attribute__((noinline)) sw_entry *add(sw_keyed *keyed, uint64_t hash, c
     return entry;
 }
 
+static __attribute__((noinline)) sw_entry *add(sw_keyed *keyed, uint64_t hash, const uint8_t *key, uint32_t key_len)
+{
+    sw_entry *entry = add_unlisted(keyed, hash, key, key_len);
+    if (entry == NULL) return NULL;
+    entry->touched = keyed->epoch;
+    if (!keyed->saving.is_on || sw_saving_note(&keyed->saving, entry) == SW_OK) return entry;
+    sw_index_remove(&keyed->index, entry);
+    entry_free(keyed, entry);
+    keyed->count--;
+    return NULL;
+}
+
+static int save_pending(sw_keyed *keyed, sw_entry *entry);
+
+/* An entry is handed out for the first time in this epoch: what a save waits for is saved before it can change. A live
+ * table can only be encoded by the caller, who is told. */
+static __attribute__((noinline)) int touch(sw_keyed *keyed, sw_entry *entry)
+{
+    sw_saving *saving = &keyed->saving;
+    if (saving->is_on) {
+        bool is_pending = entry->dirty_at != 0;
+        if (is_pending && entry->live == 0 && save_pending(keyed, entry) != SW_OK) return SW_ENOMEM;
+        if (is_pending && entry->live != 0) {
+            saving->pending.entries[entry->dirty_at - 1] = NULL;
+            entry->save_due = 1;
+            saving->due++;
+        }
+        if (sw_saving_note(saving, entry) != SW_OK) return SW_ENOMEM;
+    }
+    entry->touched = keyed->epoch;
+    return SW_OK;
+}
+
 sw_entry *sw_keyed_get(sw_keyed *keyed, uint64_t hash, const uint8_t *key, uint32_t key_len)
 {
     sw_entry *entry = find(keyed, hash, key, key_len);
     if (entry == NULL) return add(keyed, hash, key, key_len);
-    entry->touched = keyed->epoch;
+    if (entry->touched != keyed->epoch && touch(keyed, entry) != SW_OK) return NULL;
     return entry;
 }
 
@@ -158,6 +198,11 @@ sw_entry *sw_keyed_find(const sw_keyed *keyed, uint64_t hash, const uint8_t *key
 
 void sw_keyed_remove(sw_keyed *keyed, sw_entry *entry)
 {
+    if (keyed->saving.is_on) {
+        SW_ASSERT(entry->touched == keyed->epoch || entry->dirty_at == 0);
+        int rc = sw_saving_forget(&keyed->saving, entry, sw_entry_key(keyed, entry));
+        SW_ASSERT(rc == SW_OK); /* Out of memory for a removal: going on would bring the key back at a restore. */
+    }
     sw_index_remove(&keyed->index, entry);
     entry_free(keyed, entry);
     keyed->count--;
@@ -230,16 +275,6 @@ uint64_t sw_keyed_memory(const sw_keyed *keyed)
     return sizeof(*keyed) + sw_index_memory(&keyed->index) + keyed->slab.bytes;
 }
 
-uint32_t sw_keyed_epoch(const sw_keyed *keyed)
-{
-    return keyed->epoch;
-}
-
-uint32_t sw_keyed_advance_epoch(sw_keyed *keyed)
-{
-    return ++keyed->epoch;
-}
-
 /* Sorting by the first 8 bytes decides nearly always, without a visit to the entry. */
 typedef struct sort_item {
     uint64_t prefix;    /* first 8 bytes of the key, big-endian, zeros behind a shorter key */
@@ -285,6 +320,12 @@ int sw_keyed_each(sw_keyed *keyed, int (*fn)(void *arg, sw_entry *entry), void *
     return rc;
 }
 
+/* Does a save still wait for this entry? */
+static bool is_awaited(const sw_keyed *keyed, const sw_entry *entry)
+{
+    return (entry->dirty_at != 0 && entry->touched != keyed->epoch) || entry->save_due != 0;
+}
+
 uint64_t sw_keyed_expire(sw_keyed *keyed, int64_t before_ms, uint32_t max_steps,
                          void (*on_expire)(void *arg, sw_entry *entry), void *arg)
 {
@@ -294,7 +335,7 @@ uint64_t sw_keyed_expire(sw_keyed *keyed, int64_t before_ms, uint32_t max_steps,
     uint64_t steps = max_steps < round ? max_steps : round;
     for (; steps > 0; steps--) {
         sw_entry *entry = sw_index_cursor(&keyed->index);
-        if (entry == NULL || entry->changed_ms >= before_ms) {
+        if (entry == NULL || entry->changed_ms >= before_ms || is_awaited(keyed, entry)) {
             sw_index_advance(&keyed->index);
             continue;
         }
@@ -303,4 +344,212 @@ uint64_t sw_keyed_expire(sw_keyed *keyed, int64_t before_ms, uint32_t max_steps,
         removed++;
     }
     return removed;
+}
+
+/* --- saving ----------------------------------------------------------------------------------------------------- */
+
+void sw_keyed_track(sw_keyed *keyed, uint32_t component, uint32_t version)
+{
+    keyed->saving.is_on = true;
+    keyed->saving.component = component;
+    keyed->saving.version = version;
+}
+
+void sw_keyed_begin_save(sw_keyed *keyed)
+{
+    sw_saving *saving = &keyed->saving;
+    SW_ASSERT(saving->is_on && !saving->is_pending);
+    sw_entry_list done = saving->pending;
+    done.count = 0;
+    saving->pending = saving->dirty;
+    saving->dirty = done;
+    saving->next = 0;
+    saving->is_pending = true;
+    saving->part = saving->removals; /* They go before: a key that came back is saved behind its removal. */
+    sw_snapshot_init(&saving->removals);
+    keyed->epoch++;
+}
+
+bool sw_keyed_is_saving(const sw_keyed *keyed)
+{
+    return keyed->saving.is_pending;
+}
+
+static int pack_slot(const sw_keyed *keyed, const sw_entry *entry, uint32_t field, sw_buf *out)
+{
+    const sw_slot *slot =
+        (const sw_slot *)(const void *)(value_presence(entry) + keyed->schema->presence_words) + field;
+    const sw_field *of = &keyed->schema->fields[field];
+    int rc = sw_pack_str(out, of->name, of->name_len);
+    if (rc != SW_OK) return rc;
+    switch (of->type) {
+    case SW_TYPE_I64:
+    case SW_TYPE_TIME: return sw_pack_i64(out, slot->i);
+    case SW_TYPE_F64: return sw_pack_f64(out, slot->f);
+    case SW_TYPE_BOOL: return sw_pack_bool(out, slot->i != 0);
+    case SW_TYPE_STRING: {
+        const sw_keyed_string *string = *value_string(keyed, entry, field);
+        return sw_pack_str(out, string->bytes, string->len);
+    }
+    }
+    return SW_OK;
+}
+
+static inline bool value_has(const sw_entry *entry, uint32_t field)
+{
+    return (value_presence(entry)[field / 64] >> (field % 64) & 1) != 0;
+}
+
+/* Record state as a map of the fields it has. */
+static int pack_record_state(const sw_keyed *keyed, const sw_entry *entry, sw_buf *out)
+{
+    uint32_t present = 0;
+    for (uint32_t w = 0; w < keyed->schema->presence_words; w++)
+        present += (uint32_t)__builtin_popcountll(value_presence(entry)[w]);
+    int rc = sw_pack_map(out, present);
+    for (uint32_t i = 0; i < keyed->schema->count && rc == SW_OK; i++)
+        if (value_has(entry, i)) rc = pack_slot(keyed, entry, i, out);
+    return rc;
+}
+
+/* Saves an entry that is pending and has no live table, and takes it off the list. */
+static int save_pending(sw_keyed *keyed, sw_entry *entry)
+{
+    static const uint8_t nothing[] = { 0x80 }; /* an empty map */
+    sw_saving *saving = &keyed->saving;
+    const uint8_t *state = entry->bytes != NULL ? entry->bytes : nothing;
+    size_t len = entry->bytes != NULL ? entry->bytes_len : sizeof(nothing);
+    int rc = SW_OK;
+    if (keyed->schema != NULL) {
+        sw_buf_clear(&keyed->packed);
+        rc = pack_record_state(keyed, entry, &keyed->packed);
+        state = keyed->packed.data;
+        len = keyed->packed.size;
+    }
+    if (rc == SW_OK) rc = sw_saving_put(saving, entry, sw_entry_key(keyed, entry), state, (uint32_t)len);
+    if (rc != SW_OK) return rc;
+    saving->pending.entries[entry->dirty_at - 1] = NULL;
+    entry->dirty_at = 0;
+    return SW_OK;
+}
+
+int sw_keyed_save_some(sw_keyed *keyed, uint32_t max, sw_entry **live)
+{
+    sw_saving *saving = &keyed->saving;
+    for (; max > 0 && saving->next < saving->pending.count; max--) {
+        sw_entry *entry = saving->pending.entries[saving->next];
+        if (entry != NULL && entry->live != 0) {
+            *live = entry;
+            return SW_EEMPTY;
+        }
+        int rc = entry != NULL ? save_pending(keyed, entry) : SW_OK;
+        if (rc != SW_OK) return rc;
+        saving->next++;
+    }
+    return saving->next == saving->pending.count && saving->due == 0 ? SW_ECLOSED : SW_OK;
+}
+
+int sw_keyed_save_live(sw_keyed *keyed, sw_entry *entry, const uint8_t *state, uint32_t len)
+{
+    sw_saving *saving = &keyed->saving;
+    int rc = state != NULL ? sw_saving_put(saving, entry, sw_entry_key(keyed, entry), state, len) : SW_OK;
+    if (rc != SW_OK) return rc;
+    if (entry->save_due != 0) { /* It has been listed anew already. */
+        entry->save_due = 0;
+        saving->due--;
+    } else {
+        saving->pending.entries[entry->dirty_at - 1] = NULL;
+        entry->dirty_at = 0;
+    }
+    return SW_OK;
+}
+
+void sw_keyed_take_part(sw_keyed *keyed, sw_snapshot *part)
+{
+    sw_saving *saving = &keyed->saving;
+    SW_ASSERT(saving->is_pending && saving->next == saving->pending.count && saving->due == 0);
+    *part = saving->part;
+    sw_snapshot_init(&saving->part);
+    saving->is_pending = false;
+}
+
+/* --- restoring -------------------------------------------------------------------------------------------------- */
+
+static int unpack_slot(sw_keyed *keyed, sw_entry *entry, uint32_t field, const sw_pack_item *item)
+{
+    sw_slot *slot = (sw_slot *)(void *)(value_presence(entry) + keyed->schema->presence_words) + field;
+    bool is_number = item->type == SW_PACK_I64 || item->type == SW_PACK_F64;
+    switch (keyed->schema->fields[field].type) {
+    case SW_TYPE_I64:
+    case SW_TYPE_TIME:
+        if (item->type != SW_PACK_I64) return SW_ETYPE;
+        slot->i = item->v.i;
+        break;
+    case SW_TYPE_F64:
+        if (!is_number) return SW_ETYPE;
+        slot->f = item->type == SW_PACK_F64 ? item->v.f : (double)item->v.i;
+        break;
+    case SW_TYPE_BOOL:
+        if (item->type != SW_PACK_BOOL) return SW_ETYPE;
+        slot->i = item->v.i;
+        break;
+    case SW_TYPE_STRING:
+        if (item->type != SW_PACK_STR && item->type != SW_PACK_BIN) return SW_ETYPE;
+        return sw_keyed_set_string(keyed, entry, field, (const char *)item->v.bytes, item->count);
+    }
+    value_presence(entry)[field / 64] |= (uint64_t)1 << (field % 64);
+    return SW_OK;
+}
+
+static int unpack_record_state(sw_keyed *keyed, sw_entry *entry, const uint8_t *state, uint32_t len, sw_error *err)
+{
+    sw_pack_reader reader = { state, state + len };
+    sw_pack_item map, key, item;
+    if (sw_pack_next(&reader, &map) != SW_OK || map.type != SW_PACK_MAP)
+        return sw_error_set(err, SW_EFORMAT, "saved state is no map");
+    for (uint32_t i = 0; i < map.count; i++) {
+        if (sw_pack_next(&reader, &key) != SW_OK || key.type != SW_PACK_STR || sw_pack_next(&reader, &item) != SW_OK)
+            return sw_error_set(err, SW_EFORMAT, "saved state is damaged");
+        int field = sw_schema_find(keyed->schema, (const char *)key.v.bytes, key.count);
+        int rc = field >= 0 ? unpack_slot(keyed, entry, (uint32_t)field, &item) : SW_ETYPE;
+        if (rc == SW_ETYPE)
+            return sw_error_set(err, rc, "field '%.*s' of the saved state %s", (int)key.count,
+                                (const char *)key.v.bytes,
+                                field < 0 ? "is not in the state's record" : "has another type");
+        if (rc != SW_OK) return rc;
+    }
+    return SW_OK;
+}
+
+/* Takes [version, changed_ms, state] apart. */
+static int unpack_value(const uint8_t *value, uint32_t len, int64_t *changed_ms, const uint8_t **state,
+                        uint32_t *state_len)
+{
+    sw_pack_reader reader = { value, value + len };
+    sw_pack_item array, version, changed;
+    if (sw_pack_next(&reader, &array) != SW_OK || array.type != SW_PACK_ARRAY || array.count != 3) return SW_EFORMAT;
+    if (sw_pack_next(&reader, &version) != SW_OK || version.type != SW_PACK_I64) return SW_EFORMAT;
+    if (sw_pack_next(&reader, &changed) != SW_OK || changed.type != SW_PACK_I64) return SW_EFORMAT;
+    *changed_ms = changed.v.i;
+    *state = reader.p;
+    *state_len = (uint32_t)(reader.end - reader.p);
+    return SW_OK;
+}
+
+int sw_keyed_restore(sw_keyed *keyed, const uint8_t *key, uint32_t key_len, const uint8_t *value, uint32_t len,
+                     bool is_changed, sw_error *err)
+{
+    const uint8_t *state;
+    uint32_t state_len;
+    int64_t changed_ms;
+    uint64_t hash = sw_hash(key, key_len);
+    if (key_len > SW_KEY_BYTES_MAX || unpack_value(value, len, &changed_ms, &state, &state_len) != SW_OK)
+        return sw_error_set(err, SW_EFORMAT, "a saved entry is damaged");
+    sw_entry *entry = is_changed ? add(keyed, hash, key, key_len) : add_unlisted(keyed, hash, key, key_len);
+    if (entry == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory for keyed state");
+    entry->changed_ms = changed_ms;
+    entry->saved_hash = is_changed ? 1 : sw_hash(value, len) | 1; /* 1: saved, and not like this. */
+    int rc = keyed->schema != NULL ? unpack_record_state(keyed, entry, state, state_len, err)
+                                   : sw_keyed_set_bytes(keyed, entry, state, state_len);
+    return rc == SW_ENOMEM ? sw_error_set(err, rc, "out of memory for keyed state") : rc;
 }

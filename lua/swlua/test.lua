@@ -33,16 +33,22 @@ local function projected(event, schema)
   return out
 end
 
---- A source that gives what was pushed, then waits.
-local function pushed_source(queue)
+--- A source that gives what was pushed, then waits. After a crash it gives again what came behind the checkpoint,
+-- where the job has a guarantee.
+local function pushed_source(queue, is_replayed)
   return {
-    get_events = function(_, out)
-      local item = table.remove(queue, 1)
+    setup_instance = function(self, _, state)
+      self.next = is_replayed and (state and state.next or 1) or #queue + 1
+    end,
+    get_events = function(self, out)
+      local item = queue[self.next]
       if item == nil then return "wait" end
+      self.next = self.next + 1
       if item.watermark then return out:watermark(item.watermark) end
       if item.output then return out:emit_to(item.output, item.event, item.time) end
       out:emit(item.event, item.time)
     end,
+    get_state = function(self) return { next = self.next } end,
   }
 end
 
@@ -56,13 +62,13 @@ end
 
 --- A copy of the job's list of components with sources and sinks replaced; the rest is the job's own.
 local function replaced(job, test)
-  local components = {}
+  local components, is_replayed = {}, job.settings.delivery ~= "at-most-once"
   for i, component in ipairs(job.components) do
     local copy = setmetatable({}, { __index = component })
     if component.kind == "source" then
       local queue = {}
       test.queues[component.name] = queue
-      copy.connector, copy.operator = false, pushed_source(queue)
+      copy.connector, copy.operator = false, pushed_source(queue, is_replayed)
       copy.options = setmetatable({ parallelism = 1, rate = false }, { __index = component.options })
     elseif component.kind == "sink" then
       local list = {}
@@ -90,19 +96,12 @@ local function job_of(what, options)
   return engine.build({ path = what, text = text, arguments = options.args or {} })
 end
 
---- Opens a test of a job: a script's path, a function that returns the job, or the job.
----@param what string|function|swlua.Job
----@param options? { seed: integer?, args: table<string, any>? } `args` is what the script sees as sw.args
----@return swlua.Test
-function M.open(what, options)
-  options = options or {}
-  local test = setmetatable({ queues = {}, lists = {}, letters = {}, seed = options.seed or 1 }, Test)
-  order.install()
-  local job = replaced(job_of(what, options), test)
-  test.job = job
-  local settings = job.settings
-  test.sim = core.sim_open(job.name, 0, test.seed, settings.parallelism, settings.backpressure.queue,
-    function(pointer) graph.declare(job, pointer) end)
+--- Starts an engine for the test's job: afresh, or from its last checkpoint.
+local function start(test, from)
+  local job, settings = test.job, test.job.settings
+  engine.adopt(job)
+  test.sim = core.sim_open(job.name, test.clock_ms, test.seed, settings.parallelism, settings.backpressure.queue,
+    function(pointer) graph.declare(job, pointer) end, test.folder, from)
   math.randomseed(test.seed)
   local runtime = require("swlua.internal.runtime")
   test.tasks = runtime.start(test.sim:worker(), job, {
@@ -110,6 +109,23 @@ function M.open(what, options)
     on_dead_letter = function(letter) test.letters[#test.letters + 1] = values.copy(letter) end,
   })
   test:settle()
+end
+
+--- Opens a test of a job: a script's path, a function that returns the job, or the job.
+---@param what string|function|swlua.Job
+---@param options? { seed: integer?, args: table<string, any>? } `args` is what the script sees as sw.args
+---@return swlua.Test
+function M.open(what, options)
+  options = options or {}
+  local test = setmetatable({ queues = {}, lists = {}, letters = {}, seed = options.seed or 1, clock_ms = 0,
+    kept = {} }, Test)
+  order.install()
+  test.job = replaced(job_of(what, options), test)
+  test.folder = core.make_temporary()
+  local folder = test.folder
+  test.guard = newproxy(true) -- Its collection removes the folder where nobody closes the test.
+  getmetatable(test.guard).__gc = function() pcall(core.remove_tree, folder) end
+  start(test, "none")
   return test
 end
 
@@ -207,6 +223,33 @@ end
 --- Frees the engine; not needed where the garbage collector may do it.
 function Test:close()
   self.sim:close()
+  core.remove_tree(self.folder)
+end
+
+-- Crashing
+-- ----------------------------------------------------------------------------------------------------------------
+
+--- Takes a checkpoint. Returns its id.
+function Test:checkpoint()
+  local id = self.sim:checkpoint()
+  for name, list in pairs(self.lists) do self.kept[name] = #list end
+  return id
+end
+
+--- Ends the engine as a crash does: what no checkpoint holds is gone. Until restore() nothing else can be done.
+function Test:crash()
+  self.clock_ms = self.sim:now()
+  self.sim:close()
+  if self.job.settings.delivery ~= "exactly-once" then return end
+  for name, list in pairs(self.lists) do -- Nobody has seen results that were not committed.
+    for i = #list, (self.kept[name] or 0) + 1, -1 do list[i] = nil end
+  end
+end
+
+--- Starts the engine again from the last checkpoint; afresh when there is none. Where the job has a guarantee, what was
+-- pushed behind the checkpoint comes once more.
+function Test:restore()
+  start(self, next(self.kept) and "latest" or "none")
 end
 
 -- Looking

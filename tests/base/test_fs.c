@@ -360,6 +360,114 @@ static void renaming_replaces_and_removing_removes(void **state)
     assert_int_equal(sw_fs_rename(in_dir("old"), in_dir("new"), NULL), SW_ENOTFOUND);
 }
 
+static void bytes_are_read_and_written_at_offsets(void **state)
+{
+    sw_file *f = NULL;
+    char got[8];
+    (void)state;
+    write_file(in_dir("a"), "0123456789", 10);
+    assert_int_equal(sw_file_open_random(&f, in_dir("none"), true, NULL), SW_ENOTFOUND);
+    assert_int_equal(sw_file_open_random(&f, in_dir("a"), true, NULL), SW_OK);
+    assert_int_equal(sw_file_pwrite(f, "ab", 2, 12, NULL), SW_OK);
+    assert_int_equal(sw_file_pread(f, got, 4, 8, NULL), 4);
+    assert_memory_equal(got, "89\0", 4); /* The gap reads as zeros. */
+    assert_int_equal(sw_file_pread(f, got, 8, 10, NULL), 4);
+    assert_memory_equal(got, "\0\0ab", 4);
+    assert_int_equal(sw_file_pread(f, got, 8, 14, NULL), 0);
+    assert_int_equal(sw_file_close(f, NULL), SW_OK);
+    assert_int_equal(sw_file_open_random(&f, in_dir("a"), false, NULL), SW_OK);
+    assert_int_equal(sw_file_pwrite(f, "x", 1, 0, NULL), SW_EIO);
+    sw_file_close(f, NULL);
+}
+
+static void a_directory_lists_its_names_in_the_order_of_their_bytes(void **state)
+{
+    char **names = NULL;
+    size_t n = 0;
+    (void)state;
+    assert_int_equal(sw_fs_list(dir, &names, &n, NULL), SW_OK);
+    assert_int_equal(n, 0);
+    sw_fs_glob_free(names, n);
+    write_file(in_dir("b"), "", 0);
+    write_file(in_dir(".hidden"), "", 0);
+    write_file(in_dir("a"), "", 0);
+    assert_int_equal(sw_fs_list(dir, &names, &n, NULL), SW_OK);
+    assert_int_equal(n, 3);
+    assert_string_equal(names[0], ".hidden");
+    assert_string_equal(names[2], "b");
+    sw_fs_glob_free(names, n);
+    assert_int_equal(sw_fs_list(in_dir("none"), &names, &n, NULL), SW_ENOTFOUND);
+}
+
+static void replacing_leaves_the_old_content_wherever_it_fails(void **state)
+{
+    static const sw_fault_kind kinds[] = { SW_FAULT_ALLOC, SW_FAULT_OPEN, SW_FAULT_WRITE, SW_FAULT_RENAME };
+    (void)state;
+    assert_int_equal(sw_fs_replace(in_dir("a"), "old", 3, NULL), SW_OK);
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        sw_fault_fail_kind_after(kinds[i], 0);
+        assert_int_not_equal(sw_fs_replace(in_dir("a"), "new", 3, NULL), SW_OK);
+        sw_fault_off();
+        assert_content(in_dir("a"), "old");
+        assert_false(sw_fs_exists(in_dir("a.tmp")));
+    }
+    assert_int_equal(sw_fs_replace(in_dir("a"), "new", 3, NULL), SW_OK);
+    assert_content(in_dir("a"), "new");
+}
+
+static void an_operation_of_the_chosen_kind_fails_once(void **state)
+{
+    sw_error err;
+    (void)state;
+    sw_fault_fail_kind_after(SW_FAULT_SYNC, 1);
+    assert_int_equal(sw_fs_sync_dir(dir, NULL), SW_OK);
+    assert_false(sw_fault_hit());
+    assert_int_equal(sw_fs_sync_dir(dir, &err), SW_EIO);
+    assert_true(sw_fault_hit());
+    assert_non_null(strstr(err.text, dir));
+    assert_int_equal(sw_fs_sync_dir(dir, NULL), SW_OK);
+    assert_int_equal(sw_fs_sync_dir(in_dir("none"), NULL), SW_ENOTFOUND);
+    sw_fault_off();
+}
+
+static void a_lock_is_given_to_one_process_and_freed_by_its_end(void **state)
+{
+    sw_file *lock = NULL, *second = NULL;
+    sw_error err;
+    char pid[32];
+    int ready[2];
+    char byte;
+    (void)state;
+    assert_int_equal(pipe(ready), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        sw_file *held = NULL;
+        if (sw_fs_lock(&held, in_dir("OWNER"), NULL) != SW_OK || write(ready[1], "x", 1) != 1) _exit(1);
+        for (;;) pause();
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_int_equal(sw_fs_lock(&lock, in_dir("OWNER"), &err), SW_EBUSY);
+    snprintf(pid, sizeof(pid), "process %d ", (int)child);
+    assert_non_null(strstr(err.text, pid));
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(sw_fs_lock(&lock, in_dir("OWNER"), NULL), SW_OK);
+    assert_int_equal(sw_fs_lock(&second, in_dir("OWNER"), NULL), SW_EBUSY); /* Nor twice to one process ... */
+    assert_int_equal(sw_fs_lock(&second, in_dir("OWNER"), NULL), SW_EBUSY); /* ... and trying drops nothing. */
+    sw_file_close(lock, NULL);
+    assert_int_equal(sw_fs_lock(&lock, in_dir("OWNER"), NULL), SW_OK);
+    sw_file_close(lock, NULL);
+    close(ready[0]);
+    close(ready[1]);
+}
+
+static void free_space_is_told_where_there_is_a_disk(void **state)
+{
+    (void)state;
+    assert_in_range(sw_fs_free_bytes(dir), 1, UINT64_MAX - 1);
+    assert_true(sw_fs_free_bytes(in_dir("none")) == UINT64_MAX);
+}
+
 static void reading_gzip_survives_every_allocation_failure(void **state)
 {
     sw_buf gz = { 0 };
@@ -425,6 +533,12 @@ int main(void)
         FS_TEST(a_pattern_without_matches_is_not_found),
         FS_TEST(mkdirs_makes_all_levels_and_accepts_what_exists),
         FS_TEST(renaming_replaces_and_removing_removes),
+        FS_TEST(bytes_are_read_and_written_at_offsets),
+        FS_TEST(a_directory_lists_its_names_in_the_order_of_their_bytes),
+        FS_TEST(replacing_leaves_the_old_content_wherever_it_fails),
+        FS_TEST(an_operation_of_the_chosen_kind_fails_once),
+        FS_TEST(a_lock_is_given_to_one_process_and_freed_by_its_end),
+        FS_TEST(free_space_is_told_where_there_is_a_disk),
         FS_TEST(reading_gzip_survives_every_allocation_failure),
         FS_TEST(globbing_and_mkdirs_survive_every_allocation_failure),
     };

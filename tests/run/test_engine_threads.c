@@ -73,7 +73,7 @@ static void *send_controls(void *arg)
     (void)arg;
     for (uint32_t n = 0; n < CONTROLS; n++) {
         while (driver_total(&d, IN) < (uint64_t)(n + 1) * EVENTS / CONTROLS) look_on();
-        sw_engine_send_control(engine);
+        sw_engine_send_control(engine, engine->control_sent + 1);
         while (atomic_load(&engine->control_answers) < engine->task_count) look_on();
     }
     return NULL;

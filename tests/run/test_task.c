@@ -35,7 +35,7 @@ typedef struct fixture {
     sw_channel *channels[INPUTS]; /* that lead to it */
     sw_port ports[PORTS];         /* of the task */
     sw_channel *outputs[PORTS];   /* one behind each port */
-    sw_sink *sinks[1];            /* of the task */
+    sw_task_sink sinks[1];        /* of the task */
     fake_source source;           /* of the task, where a test sets it */
     fake_sink sink;               /* of the task, where a test sets it */
 } fixture;
@@ -539,7 +539,7 @@ static void sinks_are_flushed_when_the_task_is_idle_and_now_and_then_when_it_is_
     sw_error err;
     (void)state;
     f->sink.base.ops = &ops;
-    f->sinks[0] = &f->sink.base;
+    f->sinks[0].sink = &f->sink.base;
     f->task.sinks = f->sinks;
     f->task.sink_count = 1;
     f->task.step = SW_STEP_RAN;

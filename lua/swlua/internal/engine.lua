@@ -118,6 +118,11 @@ function M.load(config)
   end
 end
 
+--- Makes a job that was not loaded here the one that this module tells of: for sw.test.
+function M.adopt(job)
+  loaded = { job = job }
+end
+
 function M.job()
   return loaded.job
 end
@@ -127,13 +132,46 @@ function M.plan(graph_pointer)
   local job = loaded.job
   graph.declare(job, graph_pointer)
   local settings = job.settings
-  return job.name, job:fingerprint(), settings.parallelism, settings.backpressure.queue, settings.watchdog_ms
+  return job.name, job:fingerprint(), {
+    parallelism = settings.parallelism, queue = settings.backpressure.queue, watchdog_ms = settings.watchdog_ms,
+    delivery = settings.delivery, checkpoints = settings.checkpoint.enabled,
+    interval_ms = settings.checkpoint.interval_ms, timeout_ms = settings.checkpoint.timeout_ms,
+    retain = settings.checkpoint.retain, restart_attempts = settings.restart.attempts,
+    restart_delay_ms = settings.restart.delay_ms,
+  }
 end
 
---- When the supervisor restarts the engine: attempts, delay in ms, and whether events are lost by that.
-function M.restart_policy()
-  local settings = loaded.job.settings
-  return settings.restart.attempts, settings.restart.delay_ms, settings.delivery ~= "at-most-once"
+local function has_state(component)
+  local operator = component.operator
+  return component.op == "apply" and component.keyed ~= nil or operator ~= nil and operator.get_state ~= nil
+end
+
+--- What a checkpoint says of the job's components: { version, has_state } each.
+function M.components()
+  local list = {}
+  for i, component in ipairs(loaded.job.components) do
+    local operator = component.operator
+    list[i] = { version = operator and operator.version or 0, has_state = has_state(component) }
+  end
+  return list
+end
+
+--- Compares the job with the components of a checkpoint. Returns what forbids to go on from it, and what has changed,
+-- as texts; "" for nothing.
+function M.compare_saved(saved, present, dropped)
+  local parallelism, drops = {}, {}
+  for _, one in ipairs(present) do parallelism[one.name] = one.parallelism end
+  for _, name in ipairs(dropped) do drops[name] = true end
+  local problems, changes = require("swlua.internal.snapshot").compare(loaded.job, saved, parallelism, drops)
+  return table.concat(problems, "; "), table.concat(changes, "; ")
+end
+
+--- Closes the components of this state's tasks that a halted job left open.
+function M.halt()
+  local main = require("swlua.internal.main")
+  for _, task in ipairs(loaded.tasks or {}) do
+    if coroutine.status(task.coroutine) ~= "dead" then main.halt(task) end
+  end
 end
 
 --- The first line in which two fingerprints differ.
@@ -175,10 +213,6 @@ end
 --- What the job asks for and this version does not give yet.
 local function missing_guarantees(job)
   local settings, lines = job.settings, {}
-  if settings.delivery ~= "at-most-once" then
-    lines[1] = ('%s: delivery "%s" is not available in this version: the job runs at-most-once\n')
-      :format(tostring(job), settings.delivery)
-  end
   if settings.backpressure.policy ~= "block" then
     lines[#lines + 1] = ('%s: backpressure policy "%s" is not available in this version: full channels block\n')
       :format(tostring(job), settings.backpressure.policy)
@@ -190,9 +224,7 @@ end
 function M.state_not_kept(job)
   local names = {}
   for _, component in ipairs(job.components) do
-    local operator = component.operator
-    local has_state = component.op == "apply" and component.keyed or operator and operator.get_state
-    if has_state then names[#names + 1] = component.name end
+    if has_state(component) then names[#names + 1] = component.name end
   end
   return table.concat(names, ", ")
 end

@@ -13,7 +13,7 @@ local M = { C = C, ffi = ffi, core = core }
 
 M.OK, M.FULL = 0, core.codes.SW_EFULL
 M.EVENT, M.MALFORMED, M.WATERMARK, M.CONTROL, M.END = 0, 1, 2, 3, 4
-M.RAN, M.WAIT_INPUT, M.WAIT_ROOM, M.WAIT_TIME, M.DONE, M.FAILED = 1, 2, 3, 4, 5, 6
+M.RAN, M.WAIT_INPUT, M.WAIT_ROOM, M.WAIT_TIME, M.DONE, M.FAILED, M.WAIT_COMMIT = 1, 2, 3, 4, 5, 6, 7
 
 M.row_p = ffi.typeof("sw_row *")
 M.bytes_p = ffi.typeof("uint8_t *")
@@ -40,10 +40,11 @@ local function check_layout()
     ffi.offsetof("sw_row", "stamp"), ffi.offsetof("sw_row", "schema"), ffi.offsetof("sw_row", "kind"),
     ffi.sizeof("sw_batch"),
     ffi.sizeof("sw_entry"), ffi.offsetof("sw_entry", "changed_ms"), ffi.offsetof("sw_entry", "bytes"),
-    ffi.offsetof("sw_entry", "live"),
+    ffi.offsetof("sw_entry", "live"), ffi.offsetof("sw_entry", "save_due"),
     ffi.offsetof("sw_instance", "replayed"),
     ffi.offsetof("sw_input", "batch"), ffi.offsetof("sw_input", "is_ended"),
     ffi.offsetof("sw_task", "timer_ms"), ffi.offsetof("sw_task", "at"), ffi.offsetof("sw_task", "number"),
+    ffi.offsetof("sw_task", "is_released"),
     ffi.offsetof("sw_task", "rows"), ffi.offsetof("sw_task", "err"),
   }
   for i, value in ipairs(found) do

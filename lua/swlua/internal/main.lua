@@ -10,6 +10,7 @@ local check = require("swlua.check")
 local decode = require("swlua.internal.decode")
 local errors = require("swlua.internal.errors")
 local records = require("swlua.internal.records")
+local snapshot = require("swlua.internal.snapshot")
 local text = require("swlua.internal.text")
 local values = require("swlua.values")
 
@@ -75,16 +76,21 @@ local function flush_collected(task)
   for _, flush in ipairs(task.collectors) do flush() end
 end
 
-local function fire_processing_timers(task)
-  local T = task.T
-  if T.timer_ms > T.now_ms then return end
-  for _, x in ipairs(task.timed) do fire_timers(x, 1, T.now_ms) end
+--- When the first processing timer is due.
+local function processing_due(task)
   local due = TIME_MAX
   for _, x in ipairs(task.timed) do
     local mine = C.swffi_timer_next(x.keyed, 1)
     if mine < due then due = mine end
   end
-  T.timer_ms = due
+  return due
+end
+
+local function fire_processing_timers(task)
+  local T = task.T
+  if T.timer_ms > T.now_ms then return end
+  for _, x in ipairs(task.timed) do fire_timers(x, 1, T.now_ms) end
+  T.timer_ms = processing_due(task)
 end
 
 --- Timers set just now may be due already by a watermark that stands.
@@ -126,7 +132,22 @@ local function after_batch(task)
   flush_collected(task)
   if #task.timed > 0 then fire_overdue(task) end
   if #task.expiring > 0 then expire(task) end
+  if task.saving then snapshot.slice(task) end
   records.clear_overflow()
+end
+
+--- Waits as `step` says; while a snapshot is being saved there is always something to do.
+local function wait(task, step)
+  if not task.saving then return yield(step) end
+  snapshot.slice(task)
+  return yield(RAN)
+end
+
+--- Commits what is to be committed by the task itself.
+local function follow_commits(task)
+  local T = task.T
+  local id = T.committed
+  if id ~= T.committed_seen then snapshot.commit(task, id) end
 end
 
 -- Ending and control items
@@ -145,6 +166,19 @@ local function send(task, kind, id)
   while C.swffi_task_send(task.T, kind, id) == f.FULL do yield(f.WAIT_ROOM) end
 end
 
+--- Sinks in Lua commit what the job's last checkpoint holds before they close.
+local function await_last_commit(task)
+  local T = task.T
+  while T.is_released == 0 do
+    yield(f.WAIT_COMMIT)
+    follow_commits(task)
+  end
+  follow_commits(task)
+  for _, x in ipairs(task.order) do
+    if x.prepared then close_component(x) end
+  end
+end
+
 --- All input has been read: timers fire, components close, downstream hears of it.
 local function finish(task)
   local T = task.T
@@ -156,20 +190,25 @@ local function finish(task)
       fire_timers(x, 1, TIME_MAX, C.swffi_timer_seq(x.keyed, 1))
       x.firing = nil
     end
-    close_component(x)
+    if not x.prepared then close_component(x) end
   end
   flush_collected(task)
+  snapshot.begin(task, T.control_seen + 1, true, T.is_stopping == 0)
+  snapshot.finish(task)
   if C.swffi_task_close_sinks(T) ~= 0 then
     core.fail(task.pointer, 1, ("%s: %s"):format(task.who, errors.task_error(T)))
     return errors.halt()
   end
   for domain = 0, task.domains do T.wm[domain] = TIME_MAX end
   send(task, f.END, 0)
+  if task.has_commits then await_last_commit(task) end
 end
 
+--- A barrier has come by all inputs, or is to be sent by a source.
 local function act_on_control(task, id)
   drain(task)
   flush_collected(task)
+  snapshot.begin(task, id, false, false)
   send(task, f.CONTROL, id)
   C.swffi_task_answer(task.T, id)
 end
@@ -225,9 +264,10 @@ local function channel_body(task)
   local prefetch = task.head.keyed and task.head.component.keyed and task.head.keyed
   while not task.is_ended do
     fire_processing_timers(task)
+    follow_commits(task)
     local input = C.swffi_task_next(T)
     if input == nil then
-      yield(WAIT_INPUT)
+      wait(task, WAIT_INPUT)
     else
       local batch = input.batch
       if not is_raw then decode.batch(batch, events) end
@@ -387,10 +427,36 @@ local function source_time(task, x)
   end
 end
 
+--- Which event a generator makes next: instance i of n makes i + 1, i + 1 + n, ... Where the number of instances has
+-- changed since the checkpoint, what those before had made is left out (`made`: one entry a number of instances there
+-- was).
+local function generator_position(task, x, count)
+  local position = { next = task.number + 1, step = task.count, last = count or FAR, made = {} }
+  local then_at, count_then = snapshot.positions(x)
+  if then_at then
+    position.made = then_at[0].made
+    if count_then == task.count then
+      position.next = then_at[task.number].next
+    else
+      local nexts = {}
+      for i = 0, count_then - 1 do nexts[i + 1] = then_at[i].next end
+      position.made[#position.made + 1] = nexts
+    end
+  end
+  position.is_made = #position.made > 0 and function(i)
+    for _, nexts in ipairs(position.made) do
+      if i < nexts[(i - 1) % #nexts + 1] then return true end
+    end
+    return false
+  end or nil
+  task.save_position = function() return { next = position.next, made = position.made } end
+  return position
+end
+
 local function generator_body(task, x)
   local T, connector = task.T, x.component.connector
   local pass = x.consumers("default") or x.stages.unread(x)
-  local position = { next = task.number + 1, step = task.count, last = connector.options.count or FAR }
+  local position = generator_position(task, x, connector.options.count)
   local time_of, saw_time = source_time(task, x), saw_time_function(task)
   local malformed = x.consumers("malformed")
   local function checked_time(event, time)
@@ -468,6 +534,16 @@ local function custom_body(task, x)
   end
 end
 
+--- The job is being stopped: nothing more is given, so that the checkpoint holds all there is.
+local function pause(task)
+  local T = task.T
+  while T.is_stopping == 0 do
+    follow_commits(task)
+    T.wake_ms = TIME_MAX
+    wait(task, WAIT_TIME)
+  end
+end
+
 local function source_body(task)
   local x = task.head
   local T, options = task.T, x.component.options
@@ -479,15 +555,17 @@ local function source_body(task)
   elseif connector.type == "generator" then read = generator_body(task, x)
   else read = connector_body(task, x) end
   return function()
-    while T.is_stopping == 0 do
+    while T.is_stopping == 0 and not task.was_ended do
       if T.control ~= T.control_seen then
         T.control_seen = T.control
-        act_on_control(task, T.control)
+        act_on_control(task, T.control_seen)
+        if T.pause_at == T.control_seen then pause(task) end
       end
       fire_processing_timers(task)
+      follow_commits(task)
       local step = read()
       if step == DONE then break end
-      yield(step)
+      if step == WAIT_TIME then wait(task, step) else yield(step) end
     end
   end
 end
@@ -505,6 +583,11 @@ function M.prepare(task)
   task.halt = errors.halt
 end
 
+--- Closes what a halted job left open.
+function M.halt(task)
+  for _, x in ipairs(task.order) do close_component(x) end
+end
+
 --- The function a task's coroutine runs.
 function M.body(task)
   for _, x in ipairs(task.order) do
@@ -513,6 +596,9 @@ function M.body(task)
     if x.has_ttl and x.keyed and x.component.keyed then task.expiring[#task.expiring + 1] = x end
   end
   task.who = ("%s/%s#%d"):format(task.job.name, task.head.name, task.number)
+  task.was_ended = core.restored_task(task.pointer) and task.head.component.op == "source"
+  for domain = 0, task.domains do next_due(task, domain) end
+  task.T.timer_ms = processing_due(task)
   local run = task.head.component.op == "source" and source_body(task)
   return function()
     if run then run() else channel_body(task) end

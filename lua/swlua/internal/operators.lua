@@ -7,6 +7,7 @@ local decode = require("swlua.internal.decode")
 local pack = require("swlua.internal.pack")
 local passing = require("swlua.internal.passing")
 local records = require("swlua.internal.records")
+local snapshot = require("swlua.internal.snapshot")
 local state_tables = require("swlua.internal.state_tables")
 
 local ffi, C, core = f.ffi, f.C, f.core
@@ -269,7 +270,7 @@ function builders.sink(task, x)
     return stage
   end
   local connector = component.connector
-  local opened, pointer = pcall(core.open_sink, task.pointer, connector.type, connector.options, x.name)
+  local opened, pointer = pcall(core.open_sink, task.pointer, connector.type, connector.options, x.name, x.index)
   if not opened then error({ text = ("%s/%s#%d: %s"):format(x.job, x.name, x.number, pointer) }, 0) end
   local sink, slow = ffi.cast(f.sink_p, pointer), sink_slow_path(task, x)
   local direct = x.stages.sink(x, sink, task.to_row, slow)
@@ -375,6 +376,7 @@ function builders.apply(task, x)
     local anchor, address = core.keyed_new(component.keyed and schema and schema.id or 0)
     x.keyed_anchor, keyed = anchor, ffi.cast(f.keyed_p, address)
     x.keyed = keyed
+    snapshot.keyed(x)
     if not component.keyed then select_nil_key(keyed) end
   end
   local out = collector(task, x, state, keyed, x.encoder("emit got"))
@@ -448,7 +450,7 @@ end
 function M.setup(x)
   local operator = x.component.operator
   if not (operator and operator.setup_instance) then return end
-  local ok, err = xpcall(operator.setup_instance, x.trace, x.self, x.about, nil)
+  local ok, err = xpcall(operator.setup_instance, x.trace, x.self, x.about, snapshot.instance_state(x))
   if ok then return end
   error({ text = ("%s/%s#%d: setup_instance: %s"):format(x.job, x.name, x.number, err.traceback or err.sw_text) }, 0)
 end
@@ -463,6 +465,8 @@ function M.build(task, x)
     connect_inputs(task, x, checked(x, builders[op](task, x)))
   end
   M.setup(x)
+  snapshot.recommit(x)
+  if x.prepared then task.has_commits = true end
 end
 
 return M

@@ -250,7 +250,9 @@ local function context(task, desc)
     domain = 0, emitted = {}, copy = values.copy, has_ttl = component.options.ttl_ms ~= nil,
     fn = component.fn or (component.operator and (component.operator.apply or component.operator.get_events))
       or (component.connector and component.connector.fn),
-    about = { id = task.number, count = task.count, job = task.job.name, component = component.name, restored = false },
+    about = { id = task.number, count = task.count, job = task.job.name, component = component.name,
+      restored = core.restored_version(task.pointer, component.name) ~= nil },
+    has_checkpoints = core.has_checkpoints(task.pointer),
   }
   if component.behind_dead_letters and x.policy == "dead-letter" then x.policy = "skip" end
   x.set_aside = set_aside_function(task, x)

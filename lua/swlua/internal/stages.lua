@@ -451,6 +451,12 @@ function M.source_loop(x, view, on_watermark, on_malformed, pass)
   end
 end
 
+--- The next event that was not made before a restore with another number of instances.
+local function skip_made(i, step, is_made)
+  while is_made(i) do i = i + step end
+  return i
+end
+
 --- Makes up to `limit` events of a generator. Returns true when it has ended.
 function M.generator_loop(x, fn, position, encode, reject, time_of, saw_time, pass)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
@@ -460,10 +466,12 @@ function M.generator_loop(x, fn, position, encode, reject, time_of, saw_time, pa
     return event, time
   end
   return function(limit)
-    local i, step, last = position.next, position.step, position.last
+    local i, step, last, is_made = position.next, position.step, position.last, position.is_made
     local stop = i + step * (limit - 1)
     if stop > last then stop = last end
     while i <= stop do
+      if is_made then i = skip_made(i, step, is_made) end
+      if i > stop then break end
       task.at = at
       local ok, event, time = xpcall(call, trace, i)
       if not ok then

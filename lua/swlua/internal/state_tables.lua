@@ -82,8 +82,18 @@ function M.new(keyed, x)
     free[free_count] = slot
   end
 
+  --- Saves an entry's table for the checkpoint under way. What cannot be saved keeps what was saved before.
+  function cache.save(entry)
+    local ok, n = pcall(pack.state, scratch, 0, live[entry.live])
+    if not ok then refuse(entry, n) end
+    if C.swffi_keyed_save_live(keyed, entry, ok and scratch.data or nil, ok and n or 0) ~= 0 then
+      error("out of memory for a checkpoint", 0)
+    end
+  end
+
   --- The table of an entry.
   function cache.take(entry)
+    if entry.save_due ~= 0 then cache.save(entry) end
     local slot = entry.live
     if slot == 0 then return bring_in(entry) end
     is_hot[slot] = 1
@@ -103,6 +113,7 @@ function M.new(keyed, x)
 
   --- Forgets what an entry held: its ttl has passed.
   function cache.reset(entry)
+    if entry.save_due ~= 0 then cache.save(entry) end
     if entry.live ~= 0 then
       release(entry.live)
       entry.live = 0
