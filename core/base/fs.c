@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,11 +94,30 @@ void sw_fs_glob_free(char **paths, size_t n)
     sw_free(paths);
 }
 
+/* Syncs the directory that the path's last part stands in. */
+static int sync_dir_of(const char *path, sw_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL) return sw_fs_sync_dir(".", err);
+    if (slash == path) return sw_fs_sync_dir("/", err);
+    char *dir = sw_strndup(path, (size_t)(slash - path));
+    if (dir == NULL) return sw_error_set(err, SW_ENOMEM, "cannot sync %s: out of memory", path);
+    int rc = sw_fs_sync_dir(dir, err);
+    sw_free(dir);
+    return rc;
+}
+
+/* A directory that was made is on the disk, or it is not there. */
 static int make_dir(const char *path, sw_error *err)
 {
-    if (mkdir(path, NEW_DIR_MODE) == 0 || sw_fs_is_dir(path)) return SW_OK;
-    if (sw_fs_exists(path)) return sw_error_set(err, SW_EINVAL, "%s exists and is not a directory", path);
-    return sw_error_errno(err, errno, "cannot make directory %s", path);
+    if (mkdir(path, NEW_DIR_MODE) != 0) {
+        if (sw_fs_is_dir(path)) return SW_OK;
+        if (sw_fs_exists(path)) return sw_error_set(err, SW_EINVAL, "%s exists and is not a directory", path);
+        return sw_error_errno(err, errno, "cannot make directory %s", path);
+    }
+    int rc = sync_dir_of(path, err);
+    if (rc != SW_OK) (void)rmdir(path);
+    return rc;
 }
 
 int sw_fs_mkdirs(const char *path, sw_error *err)
@@ -139,19 +159,6 @@ static int write_synced(const char *path, const void *bytes, size_t n, sw_error 
     if (rc == SW_OK) rc = sw_file_sync(f, err);
     int closed = sw_file_close(f, rc == SW_OK ? err : NULL);
     return rc != SW_OK ? rc : closed;
-}
-
-/* Syncs the directory that the path's last part stands in. */
-static int sync_dir_of(const char *path, sw_error *err)
-{
-    const char *slash = strrchr(path, '/');
-    if (slash == NULL) return sw_fs_sync_dir(".", err);
-    if (slash == path) return sw_fs_sync_dir("/", err);
-    char *dir = sw_strndup(path, (size_t)(slash - path));
-    if (dir == NULL) return sw_error_set(err, SW_ENOMEM, "cannot sync %s: out of memory", path);
-    int rc = sw_fs_sync_dir(dir, err);
-    sw_free(dir);
-    return rc;
 }
 
 int sw_fs_replace(const char *path, const void *bytes, size_t n, sw_error *err)
@@ -244,4 +251,20 @@ int sw_fs_read_all(const char *path, sw_buf *out, size_t limit, sw_error *err)
     if (rc != SW_OK) out->size = size_before;
     sw_file_close(f, NULL);
     return rc;
+}
+
+/* --- trees ------------------------------------------------------------------------------------------------------ */
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
+{
+    (void)st;
+    (void)kind;
+    (void)where;
+    return remove(path);
+}
+
+int sw_fs_remove_tree(const char *path, sw_error *err)
+{
+    if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT) return SW_OK;
+    return sw_error_errno(err, errno, "cannot remove %s", path);
 }

@@ -73,7 +73,8 @@ int sw_file_close(sw_file *f, sw_error *err);
 int sw_fs_glob(const char *pattern, char ***paths, size_t *n, sw_error *err);
 void sw_fs_glob_free(char **paths, size_t n);
 
-/* Makes the directory and those above it; what exists already is fine if it is a directory. */
+/* Makes the directory and those above it; what exists already is fine if it is a directory. What it made is on the
+ * disk when it returns. */
 int sw_fs_mkdirs(const char *path, sw_error *err);
 
 /* Is there something, or a directory, under this name? Links are followed. */
@@ -85,6 +86,8 @@ int sw_fs_rename(const char *from, const char *to, sw_error *err);
 
 /* Removes a file or an empty directory. */
 int sw_fs_remove(const char *path, sw_error *err);
+/* Removes a directory with all that is in it; one that is not there is fine. */
+int sw_fs_remove_tree(const char *path, sw_error *err);
 
 /* Returns when the names made, changed and removed in the directory are on the disk. */
 int sw_fs_sync_dir(const char *path, sw_error *err);

@@ -38,3 +38,9 @@ const char *sw_io_sink_type(const char *type)
         if (strcmp(sinks[i].type, type) == 0) return sinks[i].type;
     return NULL;
 }
+
+const sw_sink_commit_ops *sw_io_sink_commit_ops(const char *type)
+{
+    (void)type;
+    return NULL;
+}

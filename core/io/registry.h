@@ -19,4 +19,7 @@ int sw_io_open_sink(const char *type, const sw_options *options, const sw_sink_c
 /* The type's own name, which lives as long as the process; NULL for one that is unknown. */
 const char *sw_io_sink_type(const char *type);
 
+/* What is done with the prepared values of a type of sink; NULL: nothing. */
+const sw_sink_commit_ops *sw_io_sink_commit_ops(const char *type);
+
 #endif

@@ -77,7 +77,7 @@ static int open_restore(sw_checkpointing *c, sw_error *err)
         return SW_OK;
     }
     c->is_back = sw_restore_meta(c->restore)->id < c->newest;
-    tell_origin(c);
+    if (c->job.script_path != NULL) tell_origin(c);
     return SW_OK;
 }
 

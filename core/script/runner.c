@@ -166,7 +166,8 @@ static int name_state_dir(sw_runner *runner, sw_error *err)
 
 static int open_dead_letters(sw_runner *runner, sw_error *err)
 {
-    return sw_dead_letters_open(&runner->letters, runner->state_dir, err);
+    const char *dir = runner->config.state_dir; /* Messages say it as the user did. */
+    return sw_dead_letters_open(&runner->letters, dir != NULL ? dir : runner->state_dir, err);
 }
 
 static int open_checkpoints(sw_runner *runner, sw_error *err)

@@ -165,18 +165,10 @@ static int l_sim_checkpoint(lua_State *L)
 static void push_metatable(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        { "worker", l_sim_worker },
-        { "settle", l_sim_settle },
-        { "now", l_sim_now },
-        { "deadline", l_sim_deadline },
-        { "set_time", l_sim_set_time },
-        { "stop", l_sim_stop },
-        { "is_done", l_sim_is_done },
-        { "control", l_sim_control },
-        { "answers", l_sim_answers },
-        { "checkpoint", l_sim_checkpoint },
-        { "close", l_sim_close },
-        { NULL, NULL },
+        { "worker", l_sim_worker },         { "settle", l_sim_settle },     { "now", l_sim_now },
+        { "deadline", l_sim_deadline },     { "set_time", l_sim_set_time }, { "stop", l_sim_stop },
+        { "is_done", l_sim_is_done },       { "control", l_sim_control },   { "answers", l_sim_answers },
+        { "checkpoint", l_sim_checkpoint }, { "close", l_sim_close },       { NULL, NULL },
     };
     if (!luaL_newmetatable(L, SIM_TYPE)) return;
     lua_newtable(L);

@@ -218,11 +218,12 @@ static void mark(sw_catalog *catalog, sw_catalog_file *file)
 }
 
 /* What cannot be used, or was set aside, goes when it is older than `id` and not before. */
-static void mark_unusable(sw_catalog *catalog, uint64_t id)
+static void mark_unusable(sw_catalog *catalog, const char *dir, uint64_t id)
 {
     for (uint32_t i = 0; i < catalog->count; i++) {
         sw_catalog_file *file = &catalog->files[i];
-        if (file->id >= id && (file->is_skipped || file->problem != SW_OK)) file->is_kept = true;
+        if (file->id >= id && (file->is_skipped || sw_catalog_check(catalog, dir, file, NULL) != SW_OK))
+            file->is_kept = true;
     }
 }
 
@@ -245,7 +246,7 @@ void sw_catalog_mark(sw_catalog *catalog, const char *dir, uint32_t retain)
         mark(catalog, file);
         kept++;
     }
-    mark_unusable(catalog, kept > 0 ? oldest : 0);
+    mark_unusable(catalog, dir, kept > 0 ? oldest : 0);
 }
 
 void sw_catalog_sweep(sw_catalog *catalog, const char *dir)

@@ -264,6 +264,49 @@ function Job:fingerprint()
   return table.concat(lines, "\n")
 end
 
+-- What a guarantee asks for ------------------------------------------------------------------------------------------
+
+local REWINDABLE = { file = true, generator = true, log = true }
+
+--- Why a source cannot go back to a checkpoint's position, and what would help; nil where it can.
+local function rewind_fault(source)
+  local connector = source.connector
+  if not connector then
+    if source.operator.get_state then return nil end
+    return "it has no get_state, so it cannot go back to where it was"
+  end
+  if REWINDABLE[connector.type] or connector.options.journal then return nil end
+  return "its input cannot be read again: give it journal = true, or write it to an event log first (sw.from.log)"
+end
+
+--- Checks the job against the delivery it asks for, once that is settled: sources that cannot be rewound are problems.
+function Job:check_delivery()
+  if self.settings.delivery == "at-most-once" then return end
+  for _, each in ipairs(self.components) do
+    local fault = each.kind == "source" and rewind_fault(each)
+    if fault then
+      local text = ('%s: delivery "%s" needs a source that can be rewound: %s'):format(component.subject(each.name),
+        self.settings.delivery, fault)
+      check.problem(text, each.where)
+    end
+  end
+end
+
+local TRANSACTIONAL = { file = true, log = true, store = true, null = true }
+
+--- Sinks that can show an event twice after a crash, where the job asks for exactly once.
+local function repeating_sinks(self)
+  local names = {}
+  for _, each in ipairs(self.components) do
+    if each.kind == "sink" then
+      local operator, connector = each.operator, each.connector
+      local can = operator and operator.prepare and operator.commit or connector and TRANSACTIONAL[connector.type]
+      if not can then names[#names + 1] = each.name end
+    end
+  end
+  return names
+end
+
 -- The graph as a whole ------------------------------------------------------------------------------------------
 
 local function reaching_a_sink(components)
@@ -279,7 +322,7 @@ local function reaching_a_sink(components)
   return reaching
 end
 
---- What is doubtful, though it can run: components whose events reach no sink.
+--- What is doubtful, though it can run: components whose events reach no sink, sinks that cannot keep the guarantee.
 ---
 ---     for _, w in ipairs(job:warnings()) do io.stderr:write(w.file, ":", w.line, ": ", w.text, "\n") end
 ---@return swlua.Problem[]
@@ -290,6 +333,11 @@ function Job:warnings()
       local text = component.subject(each.name) .. ": what it emits reaches no sink"
       warnings[#warnings + 1] = check.problem_at(each.where, text)
     end
+  end
+  local repeating = self.settings.delivery == "exactly-once" and repeating_sinks(self) or {}
+  if #repeating > 0 then
+    local text = "%s: after a crash these sinks may show events twice (at-least-once): %s"
+    warnings[#warnings + 1] = check.problem_at(self.where, text:format(tostring(self), table.concat(repeating, ", ")))
   end
   return warnings
 end

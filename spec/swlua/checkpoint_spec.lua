@@ -83,7 +83,7 @@ describe("keyed state after a crash", function()
 
   it("does not bring back a key whose table was emptied", function()
     local t = sw.test(counting(EXACTLY, function(event, _, state)
-      state.n = event.stop and nil or 1
+      state.n = not event.stop and 1 or nil
     end))
     t:push("words", { word = "a" })
     t:push("words", { word = "b" })

@@ -93,6 +93,7 @@ local function run_script(config)
   if job then
     check.script = "the command line"
     job:override(overrides(config.settings))
+    job:check_delivery()
   end
   return job
 end
