@@ -20,7 +20,7 @@ struct sw_report {
 const char *sw_report_status(const sw_runner *runner, int exit_status)
 {
     if (exit_status != 0) return "failed";
-    return runner->has_engine && runner->engine.is_stopping ? "stopped" : "finished";
+    return runner->is_stopping ? "stopped" : "finished";
 }
 
 /* How long the task instances that a component is in were busy (share of the run, averaged) and blocked (a sum). */
@@ -109,8 +109,9 @@ int sw_report_print(sw_buf *out, const sw_runner *runner, int exit_status)
     int rc = sw_buf_append_str(out, "{\"job\":");
     if (rc == SW_OK) rc = sw_cli_json_string(out, runner->job);
     if (rc == SW_OK)
-        rc = sw_buf_printf(out, ",\"status\":\"%s\",\"seconds\":%.3f,\"restored_from\":null,\"restarts\":0,\n ",
-                           sw_report_status(runner, exit_status), seconds);
+        rc = sw_buf_printf(out, ",\"status\":\"%s\",\"seconds\":%.3f,\"restored_from\":null,\"restarts\":%u,\n ",
+                           sw_report_status(runner, exit_status), seconds,
+                           runner->config.supervision != NULL ? runner->config.supervision->restarts : 0);
     if (rc == SW_OK) rc = print_components(out, runner);
     if (rc == SW_OK)
         rc = sw_buf_append_str(out, "\"checkpoints\":{\"completed\":0,\"failed\":0,\"last_id\":null,\"last_bytes\":0,"
@@ -172,6 +173,13 @@ int sw_report_open(sw_report **out, const char *path, sw_error *err)
     if (rc == SW_OK) *out = report;
     else free_report(report);
     return rc;
+}
+
+void sw_report_drop(sw_report *report)
+{
+    if (report == NULL) return;
+    sw_file_close(report->file, NULL);
+    free_report(report);
 }
 
 int sw_report_finish(sw_report *report, const sw_runner *runner, int exit_status, sw_error *err)

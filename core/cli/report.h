@@ -4,7 +4,7 @@
  * renamed, so that a reader finds the old report or the new one. What is no plain file (a pipe, a device, a link) is
  * written in place, and "-" is standard error.
  *
- * Ownership  finish frees it. */
+ * Ownership  finish and drop free it. */
 #ifndef SW_CLI_REPORT_H
 #define SW_CLI_REPORT_H
 
@@ -17,6 +17,9 @@ int sw_report_open(sw_report **out, const char *path, sw_error *err);
 
 /* Writes the report of a runner that has run (also of one that failed to open) and frees it in every case. */
 int sw_report_finish(sw_report *report, const sw_runner *runner, int exit_status, sw_error *err);
+
+/* Frees a report that is not to be written; NULL is fine. */
+void sw_report_drop(sw_report *report);
 
 /* "finished", "stopped" or "failed". */
 const char *sw_report_status(const sw_runner *runner, int exit_status);

@@ -9,6 +9,7 @@
 #include "cli/job_options.h"
 #include "cli/progress.h"
 #include "cli/report.h"
+#include "cli/supervise.h"
 
 enum {
     OPTION_STATE = SW_JOB_OPTION_END,
@@ -81,23 +82,40 @@ static int set_option(void *arg, int id, const char *value, sw_error *err)
 
 /* --- signals ------------------------------------------------------------------------------------------------------ */
 
-static sw_runner *stoppable;               /* the runner that a signal stops */
-static sw_progress *shown;                 /* whose line a signal takes off the terminal */
-static volatile sig_atomic_t signal_count; /* SIGINT and SIGTERM so far */
+static sw_runner *stoppable;               /* the runner that a signal stops; NULL once it has run */
+static sw_progress *shown;                 /* whose line a signal takes off the terminal; NULL none */
+static pid_t supervisor;                   /* who passes signals on; 0 nobody */
+static volatile sig_atomic_t sent_count;   /* SIGINT and SIGTERM so far that came by themselves */
+static volatile sig_atomic_t passed_count; /* and that the supervisor passed on */
 
 static void say(const char *text)
 {
     if (write(STDERR_FILENO, text, strlen(text)) < 0) return; /* Nobody is left to tell. */
 }
 
-/* The first signal lets everything in flight be finished; the second waits for nothing. */
-static void on_signal(int number)
+/* How often a stop has been asked for: what a terminal or a process group is sent comes by both ways. */
+static int stops_asked(void)
 {
-    (void)number;
-    sw_progress_clear(shown);
-    if (signal_count++ > 0) {
+    return sent_count > passed_count ? sent_count : passed_count;
+}
+
+/* The first signal lets everything in flight be finished; the second waits for nothing. */
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+    int before = stops_asked();
+    (void)context;
+    if (supervisor != 0 && info->si_code == SI_USER && info->si_pid == supervisor) passed_count++;
+    else sent_count++;
+    if (stops_asked() == before) return;
+    if (shown != NULL) sw_progress_clear(shown);
+    if (before > 0) {
         say("swlua: stopped at once; events in flight are lost\n");
         _exit(SW_EXIT_KILLED);
+    }
+    if (stoppable == NULL) { /* There is nothing to stop any more, and the signal ends the process. */
+        signal(number, SIG_DFL);
+        raise(number);
+        return;
     }
     say("swlua: stopping: events in flight are being finished; once more stops at once\n");
     sw_runner_stop(stoppable);
@@ -105,7 +123,8 @@ static void on_signal(int number)
 
 static void catch_signals(sw_runner *runner, sw_progress *progress)
 {
-    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO };
+    if (runner->config.supervision != NULL) supervisor = runner->config.supervision->supervisor;
     stoppable = runner;
     shown = progress;
     sigemptyset(&action.sa_mask);
@@ -113,15 +132,6 @@ static void catch_signals(sw_runner *runner, sw_progress *progress)
     sigaddset(&action.sa_mask, SIGTERM);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-}
-
-/* From here on there is nothing to stop, and a signal ends the process. */
-static void release_signals(void)
-{
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-    stoppable = NULL;
-    shown = NULL;
 }
 
 /* --- running ------------------------------------------------------------------------------------------------------ */
@@ -145,6 +155,28 @@ static void say_what_was_not_kept(sw_runner *runner)
     sw_buf_deinit(&names);
 }
 
+/* May a restart overcome the failure? One at the very first start it may not: what the job needs is not there. The
+ * supervisor then tells of it. */
+static bool asks_restart(sw_runner *runner, int status)
+{
+    sw_supervision *page = runner->config.supervision;
+    const sw_engine *engine = &runner->engine;
+    if (page == NULL || runner->is_stopping || (status != SW_EXIT_FAILED && status != SW_EXIT_BUG)) return false;
+    return (engine->has_started || page->restarts > 0) && sw_supervision_ask_restart(page, engine->failure.text);
+}
+
+static void tell_end(sw_runner *runner, int status)
+{
+    sw_supervision *page = runner->config.supervision;
+    if (status == SW_EXIT_OK && page != NULL) atomic_store(&page->is_over, true);
+    if (status == SW_EXIT_OK && runner->is_stopping) say_what_was_not_kept(runner);
+    if (status == SW_EXIT_OK) return;
+    fprintf(stderr, "swlua: %s failed: %s\n", runner->job, runner->engine.failure.text);
+    if (page == NULL || !page->has_guarantee || page->failures == 0 || sw_supervision_has_attempts(page)) return;
+    fprintf(stderr, "swlua: %s: given up after %u restarts without a completed checkpoint\n", runner->job,
+            page->failures);
+}
+
 static int run_job(sw_runner *runner, sw_progress_mode mode)
 {
     sw_progress progress;
@@ -156,11 +188,15 @@ static int run_job(sw_runner *runner, sw_progress_mode mode)
     runner->tick_arg = &progress;
     catch_signals(runner, &progress);
     int status = sw_runner_run(runner);
-    release_signals();
-    sw_progress_end(&progress, status);
+    stoppable = NULL;
+    if (asks_restart(runner, status)) {
+        sw_progress_clear(&progress);
+    } else {
+        sw_progress_end(&progress, status);
+        tell_end(runner, status);
+    }
+    shown = NULL;
     sw_progress_deinit(&progress);
-    if (status == SW_EXIT_OK && runner->engine.is_stopping) say_what_was_not_kept(runner);
-    if (status != SW_EXIT_OK) fprintf(stderr, "swlua: %s failed: %s\n", runner->job, runner->engine.failure.text);
     return status;
 }
 
@@ -168,8 +204,16 @@ static int open_and_run(sw_runner *runner, const run_settings *settings)
 {
     int status = sw_job_open(runner, &settings->job);
     if (status != SW_EXIT_OK) return status;
-    print_warnings(runner);
+    if (settings->job.config.supervision == NULL || settings->job.config.supervision->restarts == 0)
+        print_warnings(runner);
     return run_job(runner, settings->progress);
+}
+
+/* What follows goes on where this process ends, and reports in the end. */
+static bool is_to_be_restarted(const run_settings *settings)
+{
+    const sw_supervision *page = settings->job.config.supervision;
+    return page != NULL && atomic_load(&page->asks_restart);
 }
 
 static int run_with_report(const run_settings *settings, sw_report *report)
@@ -177,7 +221,9 @@ static int run_with_report(const run_settings *settings, sw_report *report)
     sw_runner runner;
     sw_error err;
     int status = open_and_run(&runner, settings);
-    if (report != NULL && sw_report_finish(report, &runner, status, &err) != SW_OK) {
+    if (is_to_be_restarted(settings)) {
+        sw_report_drop(report);
+    } else if (report != NULL && sw_report_finish(report, &runner, status, &err) != SW_OK) {
         fprintf(stderr, "swlua: the report was not written: %s\n", err.text);
         if (status == SW_EXIT_OK) status = SW_EXIT_FAILED;
     }
@@ -185,16 +231,19 @@ static int run_with_report(const run_settings *settings, sw_report *report)
     return status;
 }
 
-static int run_settled(const sw_command *command, const run_settings *settings)
+/* The life of the engine process; page is NULL without a supervisor. */
+static int run_settled(void *arg, sw_supervision *page)
 {
+    run_settings *settings = arg;
     sw_report *report = NULL;
     sw_error err;
+    settings->job.config.supervision = page;
     if (settings->from != NULL && strcmp(settings->from, "none") != 0 && strcmp(settings->from, "latest") != 0) {
         fprintf(stderr, "swlua: there is no checkpoint \"%s\": this version stores none\n", settings->from);
         return SW_EXIT_STATE;
     }
     if (settings->report != NULL && sw_report_open(&report, settings->report, &err) != SW_OK)
-        return sw_command_misused(command, "option \"--report\": %s", err.text);
+        return sw_command_misused(&sw_command_run, "option \"--report\": %s", err.text);
     sw_log_configure(settings->log_level, settings->is_log_json);
     return run_with_report(settings, report);
 }
@@ -207,8 +256,10 @@ static int run_run(const sw_command *command, int argc, char **argv)
     int status;
     sw_job_options_init(&settings.job);
     if (sw_command_begin(command, argc, argv, set_option, &settings, &parsed, &status)) {
-        if (sw_job_options_take_script(&settings.job, &parsed, &err) == SW_OK) status = run_settled(command, &settings);
-        else status = sw_command_misused(command, "%s", err.text);
+        if (sw_job_options_take_script(&settings.job, &parsed, &err) != SW_OK)
+            status = sw_command_misused(command, "%s", err.text);
+        else if (settings.job.config.is_sim) status = run_settled(&settings, NULL);
+        else status = sw_supervise(run_settled, &settings);
     }
     sw_job_options_deinit(&settings.job);
     return status;

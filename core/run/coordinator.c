@@ -483,6 +483,7 @@ static void succeed(sw_coordinator *c)
     free_answers(c->carried, c->carried_count);
     c->carried_count = 0;
     c->stats.completed++;
+    if (c->engine->options.supervision != NULL) atomic_fetch_add(&c->engine->options.supervision->checkpoints, 1);
     c->stats.last_id = c->id;
     c->stats.last_bytes = c->writer.bytes;
     c->stats.last_ms = now_ms(c);

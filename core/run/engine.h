@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "run/graph.h"
+#include "run/supervision.h"
 #include "run/task.h"
 #include "run/worker.h"
 
@@ -63,6 +64,7 @@ typedef struct sw_engine_options {
     const char *logs_dir;             /* where event logs live; borrowed */
     const struct sw_restore *restore; /* what the job goes on from; NULL: it starts afresh; borrowed */
     sw_clock *clock;                  /* borrowed; virtual under sim */
+    sw_supervision *supervision;      /* borrowed; NULL without a supervisor */
 } sw_engine_options;
 
 typedef struct sw_engine {
@@ -84,6 +86,7 @@ typedef struct sw_engine {
     pthread_mutex_t lock;               /* guards failure, and the start line */
     pthread_cond_t started;             /* workers wait here until all are set up */
     uint32_t started_count;             /* workers set up */
+    _Atomic bool has_started;           /* all of them were, without a failure */
     int exit_code;                      /* of the failure; 0 none */
     sw_error failure;                   /* why */
     _Atomic bool is_failed;             /* stop at once */

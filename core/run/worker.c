@@ -216,6 +216,7 @@ static void wait_for_others(sw_engine *engine)
     pthread_cond_broadcast(&engine->started);
     while (engine->started_count < engine->options.workers && !engine->is_failed)
         pthread_cond_wait(&engine->started, &engine->lock);
+    if (!engine->is_failed) engine->has_started = true;
     pthread_mutex_unlock(&engine->lock);
 }
 

@@ -62,9 +62,12 @@ static void on_stuck(void *arg, sw_task *task)
     sw_runner *runner = arg;
     uint32_t at = task->at;
     const char *name = at > 0 && at <= runner->graph.component_count ? runner->graph.components[at - 1].name : "?";
-    sw_log(SW_LOG_ERROR, runner->job,
-           "%s/%s#%u: a call of its code in %s has not returned for %lld ms (watchdog); the process ends", runner->job,
-           name, task->number, runner->config.script, (long long)runner->watchdog_ms);
+    sw_supervision *page = runner->config.supervision;
+    char text[SW_ERROR_TEXT_SIZE];
+    snprintf(text, sizeof(text), "%s/%s#%u: a call of its code in %s has not returned for %lld ms (watchdog)",
+             runner->job, name, task->number, runner->config.script, (long long)runner->watchdog_ms);
+    if (page != NULL && at > 0 && at <= SW_SUPERVISED_MAX) page->is_interpreted[at - 1] = 1;
+    if (!sw_supervision_ask_restart(page, text)) sw_log(SW_LOG_ERROR, runner->job, "%s; the process ends", text);
     _exit(EXIT_STUCK);
 }
 

@@ -52,6 +52,11 @@ static void push_config(lua_State *L, const sw_runner_config *config, const sw_b
     lua_setfield(L, -2, "sim");
     lua_pushnumber(L, (double)config->seed);
     lua_setfield(L, -2, "seed");
+    if (config->supervision == NULL) return;
+    lua_pushlightuserdata(L, config->supervision->is_interpreted);
+    lua_setfield(L, -2, "interpreted");
+    lua_pushlightuserdata(L, (void *)&config->supervision->checkpoints);
+    lua_setfield(L, -2, "checkpoints");
 }
 
 static int load_script(sw_runner *runner, sw_script *script, sw_error *err)
@@ -122,6 +127,25 @@ static int make_graph(sw_runner *runner, sw_error *err)
     return SW_OK;
 }
 
+/* Tells the supervisor when to restart. */
+static void publish_policy(const sw_runner *runner)
+{
+    sw_supervision *page = runner->config.supervision;
+    if (page == NULL) return;
+    page->attempts = runner->restart_attempts;
+    page->delay_ms = runner->restart_delay_ms;
+    page->has_guarantee = runner->delivery != SW_AT_MOST_ONCE;
+    snprintf(page->job, sizeof(page->job), "%s", runner->job);
+}
+
+/* A component that is run interpreted is to be caught by its own hook before the watchdog ends the process. */
+static int64_t watchdog_of(const sw_runner *runner)
+{
+    const sw_supervision *page = runner->config.supervision;
+    bool is_hooked = page != NULL && memchr(page->is_interpreted, 1, sizeof(page->is_interpreted)) != NULL;
+    return is_hooked ? 2 * runner->watchdog_ms : runner->watchdog_ms;
+}
+
 /* The state directory as an absolute path, whether it exists or not. */
 static int name_state_dir(sw_runner *runner, sw_error *err)
 {
@@ -171,7 +195,7 @@ static int open_engine(sw_runner *runner, sw_error *err)
         .workers = runner->config.workers,
         .parallelism = runner->parallelism,
         .queue = runner->queue,
-        .watchdog_ms = runner->watchdog_ms,
+        .watchdog_ms = watchdog_of(runner),
         .seed = runner->config.seed,
         .is_sim = runner->config.is_sim,
         .is_unaligned = runner->delivery == SW_AT_LEAST_ONCE,
@@ -179,6 +203,7 @@ static int open_engine(sw_runner *runner, sw_error *err)
         .state_dir = runner->checkpointing != NULL ? runner->state_dir : NULL,
         .restore = runner->checkpointing != NULL ? sw_checkpointing_restore(runner->checkpointing) : NULL,
         .clock = runner->clock,
+        .supervision = runner->config.supervision,
     };
     sw_engine_ops ops = sw_script_ops(runner);
     int rc = sw_engine_open(&runner->engine, &runner->graph, &options, &ops, err);
@@ -210,6 +235,7 @@ int sw_runner_open(sw_runner *runner, const sw_runner_config *config, sw_error *
     if (rc == SW_OK) rc = sw_script_new(&runner->scripts[0], err);
     if (rc == SW_OK) rc = load_script(runner, runner->scripts[0], err);
     if (rc == SW_OK) rc = make_graph(runner, err);
+    if (rc == SW_OK) publish_policy(runner);
     if (rc == SW_OK) rc = open_clock(runner, err);
     if (rc == SW_OK) rc = name_state_dir(runner, err);
     if (rc == SW_OK) rc = open_dead_letters(runner, err);
@@ -276,6 +302,8 @@ int sw_runner_run(sw_runner *runner)
 
 void sw_runner_stop(sw_runner *runner)
 {
+    atomic_store(&runner->is_stopping, true);
+    if (runner->config.supervision != NULL) atomic_store(&runner->config.supervision->is_stopping, true);
     if (runner->engine.coordinator != NULL) sw_coordinator_stop(runner->engine.coordinator);
     else sw_engine_stop(&runner->engine);
 }

@@ -45,6 +45,7 @@ typedef struct sw_runner_config {
     const char *const *drops; /* components whose saved state is to be dropped */
     uint32_t drop_count;      /* entries of drops */
     int64_t start_ms;         /* sim: where the virtual clock starts */
+    sw_supervision *supervision; /* borrowed: the page of the supervisor; NULL without one */
 } sw_runner_config;
 
 typedef struct sw_runner {
@@ -55,6 +56,7 @@ typedef struct sw_runner {
     sw_engine engine;                   /* open once loaded with is_loaded */
     bool has_engine;                    /* engine is to be closed */
     sw_clock *clock;                    /* virtual under sim, and then owned */
+    _Atomic bool is_stopping;           /* it was asked to stop */
     char *job;                          /* name of the job */
     char *fingerprint;                  /* of the job the main state built */
     uint32_t parallelism;               /* settings of the job that the engine needs: instances by default */

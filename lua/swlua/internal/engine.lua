@@ -198,6 +198,9 @@ end
 function M.start(worker)
   local runtime = require("swlua.internal.runtime")
   loaded.tasks = runtime.start(worker, loaded.job, { strict = loaded.config.sim and true or false })
+  if loaded.config.interpreted then
+    require("swlua.internal.stuck").watch(loaded.tasks, loaded.config, loaded.job.settings.watchdog_ms)
+  end
   lock_globals()
 end
 
