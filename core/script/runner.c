@@ -308,6 +308,12 @@ void sw_runner_stop(sw_runner *runner)
     else sw_engine_stop(&runner->engine);
 }
 
+uint64_t sw_runner_restored_from(const sw_runner *runner)
+{
+    const sw_restore *restore = runner->has_engine ? runner->engine.options.restore : NULL;
+    return restore != NULL ? sw_restore_meta(restore)->id : 0;
+}
+
 sw_instance sw_runner_totals(const sw_runner *runner, uint32_t component)
 {
     sw_instance sum = { .component = component };

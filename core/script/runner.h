@@ -88,6 +88,9 @@ int sw_runner_check(const sw_runner_config *config, sw_buf *problems, sw_buf *wa
 int sw_runner_run(sw_runner *runner);
 void sw_runner_stop(sw_runner *runner);
 
+/* The checkpoint that the job went on from; 0: it started afresh. */
+uint64_t sw_runner_restored_from(const sw_runner *runner);
+
 /* Warnings about the job (components that reach no sink, --set names never read), one per line, appended. */
 int sw_runner_warnings(sw_runner *runner, sw_buf *out);
 
