@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "io/json_text.h"
+#include "io/mp.h"
 #include "state/row.h"
 
 _Static_assert(SW_JSON_KEYS_MAX < UINT8_MAX, "indexes are kept in a byte");
@@ -87,9 +88,11 @@ static void remember(sw_json_keys *keys, const uint8_t *bytes, size_t len, uint8
 {
     *slot = (uint8_t)++keys->count;
     sw_json_key *key = begin_key(keys, keys->count);
-    memcpy(key->own, bytes, len);
+    uint8_t *own = sw_mp_str_header(key->packed, (uint32_t)len);
+    memcpy(own, bytes, len);
+    key->packed_len = (uint32_t)(own + len - key->packed);
     key->id = keys->count - 1;
-    describe(keys, key, key->own, len);
+    describe(keys, key, own, len);
 }
 
 /* The slot that holds the key, or the empty one where it would be. */

@@ -27,24 +27,26 @@
 #define SW_JSON_LEAD_WORDS 8
 #define SW_JSON_LEAD_BYTES (SW_JSON_LEAD_WORDS * 8)
 #define SW_JSON_KEY_BYTES 55
+#define SW_JSON_KEY_PACKED 64          /* room for a key of that size and its header; copied in blocks */
 #define SW_JSON_KEY_SLOTS 512          /* of the hash index: a power of two, more than twice SW_JSON_KEYS_MAX */
 #define SW_JSON_KEY_ID_HASH (1u << 31) /* set in the id of a key that is not remembered */
 
 typedef struct sw_json_key {
-    uint64_t lead[SW_JSON_LEAD_WORDS]; /* the text between brace or comma and value, then zeros */
-    uint64_t mask[SW_JSON_LEAD_WORDS]; /* which bytes of it count */
-    uint32_t lead_len;                 /* bytes of the lead */
-    struct sw_json_key *next[2];       /* the keys that followed it most recently: the guesses */
-    const uint8_t *bytes;              /* the key's bytes: own, or elsewhere for one that is not remembered */
-    uint32_t len;                      /* bytes of the key */
-    uint32_t id;                       /* unique; or a hash with SW_JSON_KEY_ID_HASH set */
-    int32_t field;                     /* its field in the schema; -1: none */
-    sw_type type;                      /* of that field */
-    uint32_t slot;                     /* bytes from the start of a row to its slot */
-    uint32_t presence;                 /* and to its presence word */
-    uint64_t bit;                      /* its bit in there */
-    bool is_time;                      /* it is the source's time field */
-    uint8_t own[SW_JSON_KEY_BYTES];    /* bytes of a key that is remembered */
+    uint64_t lead[SW_JSON_LEAD_WORDS];  /* the text between brace or comma and value, then zeros */
+    uint64_t mask[SW_JSON_LEAD_WORDS];  /* which bytes of it count */
+    uint32_t lead_len;                  /* bytes of the lead */
+    struct sw_json_key *next[2];        /* the keys that followed it most recently: the guesses */
+    const uint8_t *bytes;               /* the key's bytes: in packed, or elsewhere for one that is not remembered */
+    uint32_t len;                       /* bytes of the key */
+    uint32_t id;                        /* unique; or a hash with SW_JSON_KEY_ID_HASH set */
+    int32_t field;                      /* its field in the schema; -1: none */
+    sw_type type;                       /* of that field */
+    uint32_t slot;                      /* bytes from the start of a row to its slot */
+    uint32_t presence;                  /* and to its presence word */
+    uint64_t bit;                       /* its bit in there */
+    bool is_time;                       /* it is the source's time field */
+    uint8_t packed[SW_JSON_KEY_PACKED]; /* a key that is remembered as msgpack */
+    uint32_t packed_len;                /* bytes of that */
 } sw_json_key;
 
 typedef struct sw_json_keys {

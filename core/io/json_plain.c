@@ -186,7 +186,14 @@ uint32_t sw_json_plain_record(sw_json_decoder *d, sw_row *row, const uint8_t *st
 
 /* --- maps ----------------------------------------------------------------------------------------- */
 
-static uint8_t *write_string(uint8_t *p, value v)
+static inline uint8_t *write_key(uint8_t *p, const sw_json_key *key)
+{
+    memcpy(p, key->packed, 16);
+    if (key->packed_len > 16) memcpy(p + 16, key->packed + 16, SW_JSON_KEY_PACKED - 16);
+    return p + key->packed_len;
+}
+
+static inline uint8_t *write_string(uint8_t *p, value v)
 {
     size_t raw_len = v.len - 2;
     unsigned header = sw_mp_str_header_size(raw_len);
@@ -196,7 +203,7 @@ static uint8_t *write_string(uint8_t *p, value v)
     return p + header + len;
 }
 
-static uint8_t *write_other(uint8_t *p, value v)
+static inline uint8_t *write_other(uint8_t *p, value v)
 {
     uint64_t whole;
     sw_number number;
@@ -225,7 +232,7 @@ uint32_t sw_json_plain_map(sw_json_decoder *d, sw_row *row, const uint8_t *stop)
         if (!take_member(d, &here, &v)) return 0;
         const sw_json_key *key = here.key;
         if (key->id >= 64 || ((seen >> key->id) & 1) != 0) return 0;
-        if (key->len + v.len + 2 * SW_MP_HEADER_MAX > (size_t)(stop - p)) return 0;
+        if (SW_JSON_KEY_PACKED + v.len + SW_MP_HEADER_MAX > (size_t)(stop - p)) return 0;
         if (key->is_time) d->time_token = here.token - 1;
         if (*v.text == 'n') {
             if (!sw_json_is_null(v.text)) return 0;
@@ -233,7 +240,7 @@ uint32_t sw_json_plain_map(sw_json_decoder *d, sw_row *row, const uint8_t *stop)
         }
         seen |= UINT64_C(1) << key->id;
         count++;
-        p = sw_mp_str(p, key->bytes, key->len);
+        p = write_key(p, key);
         p = *v.text == '"' ? write_string(p, v) : write_other(p, v);
         if (p == NULL) return 0;
     } while (*here.at == ',');
