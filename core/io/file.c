@@ -37,7 +37,7 @@ static int open_next(file_source *source, sw_error *err)
     if (source->next >= source->path_count) return SW_ECLOSED;
     source->origin = source->paths[source->next];
     source->next += source->step;
-    sw_lines_restart(&source->text.lines);
+    sw_text_source_restart(&source->text);
     return sw_file_open_read(&source->file, source->origin, err);
 }
 
@@ -45,15 +45,15 @@ static int open_next(file_source *source, sw_error *err)
 static int read_chunk(file_source *source, sw_error *err)
 {
     size_t room;
-    uint8_t *to = sw_lines_room(&source->text.lines, &room);
+    uint8_t *to = sw_text_source_room(&source->text, &room);
     if (to == NULL) return sw_error_set(err, SW_ENOMEM, "%s: out of memory", source->origin);
     ssize_t n = sw_file_read(source->file, to, room, err);
     if (n < 0) return (int)n;
     if (n > 0) {
-        sw_lines_added(&source->text.lines, (size_t)n);
+        sw_text_source_added(&source->text, (size_t)n);
         return SW_OK;
     }
-    sw_lines_finish(&source->text.lines);
+    sw_text_source_finish(&source->text);
     int rc = sw_file_close(source->file, err);
     source->file = NULL;
     return rc;

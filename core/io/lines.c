@@ -77,6 +77,21 @@ bool sw_lines_next(sw_lines *lines, sw_line *out)
     return hand_out_line(lines, len, lines->end, out);
 }
 
+const uint8_t *sw_lines_ready(const sw_lines *lines, size_t *len)
+{
+    const uint8_t *from = lines->data + lines->begin;
+    const uint8_t *newline = lines->is_skipping ? NULL : memrchr(from, '\n', lines->end - lines->begin);
+    *len = newline != NULL ? (size_t)(newline + 1 - from) : 0;
+    return from;
+}
+
+void sw_lines_pass(sw_lines *lines, size_t size)
+{
+    lines->begin += size;
+    lines->scanned = lines->begin;
+    lines->number++;
+}
+
 static int grow(sw_lines *lines)
 {
     size_t cap = lines->cap * 2;

@@ -53,6 +53,12 @@ void sw_lines_restart(sw_lines *lines);
  * sw_lines_finish. */
 bool sw_lines_next(sw_lines *lines, sw_line *out);
 
+/* The whole lines that are there and were not handed out, *len bytes with their ends; *len 0 for none. */
+const uint8_t *sw_lines_ready(const sw_lines *lines, size_t *len);
+
+/* Goes past the next line, whose size with its end the caller has found himself. */
+void sw_lines_pass(sw_lines *lines, size_t size);
+
 /* Where to put up to *room more bytes; NULL when memory is out. Then say how many there were. */
 uint8_t *sw_lines_room(sw_lines *lines, size_t *room);
 void sw_lines_added(sw_lines *lines, size_t size);

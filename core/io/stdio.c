@@ -37,14 +37,14 @@ static int read_chunk(stdin_source *source, sw_error *err)
 {
     size_t room;
     if (!is_readable(STDIN_FILENO)) return SW_EEMPTY;
-    uint8_t *to = sw_lines_room(&source->text.lines, &room);
+    uint8_t *to = sw_text_source_room(&source->text, &room);
     if (to == NULL) return sw_error_set(err, SW_ENOMEM, "standard input: out of memory");
     ssize_t n = sw_file_read(source->file, to, room, err);
     if (n < 0) return (int)n;
     if (n > 0) {
-        sw_lines_added(&source->text.lines, (size_t)n);
+        sw_text_source_added(&source->text, (size_t)n);
     } else {
-        sw_lines_finish(&source->text.lines);
+        sw_text_source_finish(&source->text);
         source->is_finished = true;
     }
     return SW_OK;
