@@ -444,7 +444,7 @@ static void answer_waiting(sw_coordinator *c, int rc, const sw_error *err)
 static void schedule_next(sw_coordinator *c)
 {
     c->phase = IDLE;
-    if (c->opts.interval_ms > 0) c->due_ms = now_ms(c) + c->opts.interval_ms;
+    if (c->opts.interval_ms > 0) c->due_ms = c->begun_ms + c->opts.interval_ms; /* At once if it took longer. */
 }
 
 /* The checkpoint under way is given up; what was answered goes into the next. */

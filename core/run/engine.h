@@ -98,6 +98,7 @@ typedef struct sw_engine {
     _Atomic uint32_t control_answers;   /* tasks that have acted on it */
     struct event_base *base;            /* the main thread's loop; NULL under sim */
     struct event *wake_event;           /* reads wake_fd */
+    struct event *deadline_event;       /* when the coordinator has something to do */
     struct event *tick_event;           /* every 100 ms */
     int64_t ticked_ns;                  /* clock at the last tick */
     int wake_fd;                        /* eventfd; -1 under sim */
