@@ -113,6 +113,14 @@ static int sink_write(sw_sink *base, const sw_row *row, sw_error *err)
     return sink_flush(base, err);
 }
 
+/* What was flushed was seen, and comes again when the checkpoint before is restored. */
+static int sink_prepare(sw_sink *base, uint64_t checkpoint, sw_buf *value, sw_error *err)
+{
+    (void)checkpoint;
+    (void)value;
+    return sink_flush(base, err);
+}
+
 static int sink_close(sw_sink *base, sw_error *err)
 {
     stdout_sink *sink = (stdout_sink *)base;
@@ -126,7 +134,7 @@ static int sink_close(sw_sink *base, sw_error *err)
 
 int sw_stdout_sink_open(const sw_options *options, const sw_sink_context *context, sw_sink **out, sw_error *err)
 {
-    static const sw_sink_ops ops = { .write = sink_write, .flush = sink_flush, .close = sink_close };
+    static const sw_sink_ops ops = { sink_write, sink_flush, sink_close, sink_prepare };
     const sw_option *format = sw_options_find(options, "format");
     (void)context;
     stdout_sink *sink = sw_calloc(1, sizeof(*sink));
@@ -166,7 +174,7 @@ static int null_end(sw_sink *sink, sw_error *err)
 int sw_null_sink_open(const sw_options *options, const sw_sink_context *context, sw_sink **out, sw_error *err)
 {
     static const sw_sink_ops ops = { .write = null_write, .flush = null_end, .close = null_end };
-    static sw_sink sink = { &ops };
+    static sw_sink sink = { .ops = &ops, .is_transactional = true };
     (void)options;
     (void)context;
     (void)err;
