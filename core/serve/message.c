@@ -36,7 +36,7 @@ bool sw_message_find(const sw_message *message, const char *name, sw_mp_value *o
     if (message->batch.count == 0) return false;
     const sw_row *row = (const sw_row *)(const void *)message->batch.data;
     const uint8_t *p = sw_row_body(row), *end = p + row->body_len;
-    sw_mp_value map, key;
+    sw_mp_value map = { .len = 0 }, key;
     p = sw_mp_read(p, end, &map);
     for (uint32_t i = 0; p != NULL && i < map.len; i++) {
         if ((p = sw_mp_read(p, end, &key)) == NULL) return false;
