@@ -184,6 +184,10 @@ static int open_checkpoints(sw_runner *runner, sw_error *err)
         .drop_count = config->drop_count,
         .settings = runner->checkpoints,
     };
+    if (!runner->checkpoints.is_on && config->from != NULL && strcmp(config->from, "none") != 0 &&
+        strcmp(config->from, "latest") != 0)
+        return sw_error_set(err, SW_ESTATE, "there is no checkpoint \"%s\": %s takes none (delivery at-most-once)",
+                            config->from, runner->job);
     if (!runner->checkpoints.is_on) return SW_OK;
     return sw_checkpointing_open(&runner->checkpointing, &job, err);
 }

@@ -83,7 +83,8 @@ void sw_keyed_begin_save(sw_keyed *keyed);
 /* Is a save going on? */
 bool sw_keyed_is_saving(const sw_keyed *keyed);
 /* Saves up to `max` pending entries. SW_OK: perhaps more to do; SW_ECLOSED: all done, sw_keyed_take_part has them;
- * SW_EEMPTY: *live is an entry whose live table only the caller can encode: sw_keyed_save_live, then again. SW_ENOMEM. */
+ * SW_EEMPTY: *live is an entry whose live table only the caller can encode: sw_keyed_save_live, then again.
+ * SW_ENOMEM. */
 int sw_keyed_save_some(sw_keyed *keyed, uint32_t max, sw_entry **live);
 /* Saves an entry's live table as it was at the barrier; state: msgpack map, NULL: what was saved before stands. */
 int sw_keyed_save_live(sw_keyed *keyed, sw_entry *entry, const uint8_t *state, uint32_t len);
@@ -100,8 +101,8 @@ int sw_keyed_restore(sw_keyed *keyed, const uint8_t *key, uint32_t key_len, cons
 int sw_keyed_each(sw_keyed *keyed, int (*fn)(void *arg, sw_entry *entry), void *arg);
 
 /* Removes entries with changed_ms < before_ms, looking at no more than max_steps index slots and going on where the
- * last call stopped (call it between batches). Entries that a save still waits for stay. Returns how many went. on_expire (may be NULL) hears of each before it
- * goes, and must not add or remove entries. */
+ * last call stopped (call it between batches). Entries that a save still waits for stay. Returns how many went.
+ * on_expire (may be NULL) hears of each before it goes, and must not add or remove entries. */
 uint64_t sw_keyed_expire(sw_keyed *keyed, int64_t before_ms, uint32_t max_steps,
                          void (*on_expire)(void *arg, sw_entry *entry), void *arg);
 
