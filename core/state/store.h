@@ -75,8 +75,8 @@ int sw_store_publish(const sw_checkpoints *checkpoints, const char *dir, const c
                      sw_error *err);
 int sw_store_sync_dir(const sw_checkpoints *checkpoints, const char *dir, sw_error *err);
 
-/* The number in one of the small files; 0: there is none. */
-uint64_t sw_store_read_number(const char *dir, const char *name);
+/* The number in one of the small files; 0 if there is none. */
+int sw_store_read_number(const char *dir, const char *name, uint64_t *number, sw_error *err);
 
 /* Makes sure that IDS is above `id`; lowers it to what was given out, where it fails ids are lost. */
 int sw_store_reserve_ids(sw_checkpoints *checkpoints, uint64_t id, sw_error *err);

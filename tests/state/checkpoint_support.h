@@ -24,12 +24,21 @@
 
 #define UNUSED __attribute__((unused))
 
-static char dir[64]; /* fresh for each test */
+static char dir[64];            /* fresh for each test */
+UNUSED static bool is_unsynced; /* stores are opened so: where no power is lost, and there is much to do */
 
 UNUSED static int make_temp_dir(void **state)
 {
     (void)state;
     snprintf(dir, sizeof(dir), "/tmp/swlua-checkpoints-XXXXXX");
+    return mkdtemp(dir) == NULL;
+}
+
+/* The same in memory where that can be: for tests that make and remove files by the thousand. */
+UNUSED static int make_memory_dir(void **state)
+{
+    if (access("/dev/shm", W_OK) != 0) return make_temp_dir(state);
+    snprintf(dir, sizeof(dir), "/dev/shm/swlua-checkpoints-XXXXXX");
     return mkdtemp(dir) == NULL;
 }
 
@@ -58,7 +67,7 @@ UNUSED static bool exists(const char *name)
 
 UNUSED static sw_checkpoints *open_store_at(const char *path, uint32_t retain)
 {
-    const sw_checkpoints_options options = { .retain = retain };
+    const sw_checkpoints_options options = { .retain = retain, .sync_is_unsafe = is_unsynced };
     sw_checkpoints *store = NULL;
     sw_error err = { 0 };
     if (sw_checkpoints_open(&store, path, &options, &err) != SW_OK) fail_msg("%s", err.text);
@@ -222,6 +231,7 @@ UNUSED static const char *files(void)
     return text;
 }
 
+#define MEMORY_TEST(test) cmocka_unit_test_setup_teardown(test, make_memory_dir, remove_temp_dir)
 #define STORE_TEST(test) cmocka_unit_test_setup_teardown(test, make_temp_dir, remove_temp_dir)
 
 #endif

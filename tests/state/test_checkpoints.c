@@ -739,7 +739,7 @@ int main(void)
         STORE_TEST(what_is_beyond_retain_goes_but_for_what_is_built_on),
         STORE_TEST(with_one_retained_there_are_still_two_images),
         STORE_TEST(folding_is_due_when_changes_outgrow_half_of_the_image_or_are_many),
-        STORE_TEST(a_chain_never_grows_beyond_what_can_be_opened),
+        MEMORY_TEST(a_chain_never_grows_beyond_what_can_be_opened),
         STORE_TEST(a_savepoint_is_one_file_that_another_directory_goes_on_from),
         STORE_TEST(after_a_savepoint_was_restored_latest_is_what_it_held),
         STORE_TEST(a_savepoint_needs_a_name_of_its_own),
@@ -750,7 +750,7 @@ int main(void)
         STORE_TEST(a_second_process_is_refused_and_told_who_has_the_directory),
         STORE_TEST(a_reader_wants_a_directory_that_is_there),
         STORE_TEST(several_threads_read_one_restored_checkpoint),
-        STORE_TEST(a_reader_beside_a_writer_finds_whole_checkpoints),
+        MEMORY_TEST(a_reader_beside_a_writer_finds_whole_checkpoints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
