@@ -12,6 +12,13 @@
  * grows more. */
 #define GROWTH_MAX 3u
 
+#define MISSES_MAX 8u /* So many lines in a row that are not plain: from then on one is tried of */
+#define RETRY 32u
+
+/* Bytes of lines that are scanned at once; powers of four. */
+#define REACH_MIN (1u << 10)
+#define REACH_MAX (1u << 18)
+
 #define PLAIN_ROOM 4096u /* Bytes for the values of a plain line. */
 
 bool sw_json_is_whole(double value)
@@ -78,6 +85,7 @@ int sw_json_decoder_new(sw_json_decoder **out, const sw_schema *schema, const ch
     d->index = sw_json_index_new();
     if (d->index == NULL) goto free_decoder;
     sw_json_keys_init(&d->keys, schema, schema == NULL ? time_field : NULL);
+    d->reach = REACH_MAX;
     d->schema = schema;
     d->time_field = time_field;
     d->time_index = time_index;
@@ -104,18 +112,51 @@ void sw_json_decoder_free(sw_json_decoder *decoder)
 
 void sw_json_look_ahead(sw_json_decoder *d, const uint8_t *text, size_t len)
 {
+    d->ready = len > 0 ? text : NULL;
+    d->ready_len = len;
+    d->alone = text;
+    d->block = NULL;
+}
+
+/* Bytes of the lines from text on that are within reach, of `left`; at least of one line. */
+static size_t lines_within(const uint8_t *text, size_t left, size_t reach)
+{
+    if (left <= reach) return left;
+    const uint8_t *newline = memrchr(text, '\n', reach);
+    if (newline == NULL) newline = memchr(text + reach, '\n', left - reach);
+    return (size_t)(newline + 1 - text);
+}
+
+/* Scans lines from text on. One that is wrong spoils all that are scanned with it: then fewer are tried, and of the
+ * fewest each is left to itself. */
+static bool begin_block(sw_json_decoder *d, const uint8_t *text)
+{
     uint32_t count = 0;
     bool is_memory = false;
     d->block = NULL;
-    if (len == 0 || sw_json_index_scan(d->index, text, len, &d->tokens, &count, &is_memory) != NULL) return;
-    d->block = text;
-    d->block_len = len;
-    d->ahead = d->tokens;
+    for (;;) {
+        size_t len = lines_within(text, (size_t)(d->ready + d->ready_len - text), d->reach);
+        if (sw_json_index_scan(d->index, text, len, &d->tokens, &count, &is_memory) == NULL) {
+            d->block = text;
+            d->block_len = len;
+            d->ahead = d->tokens;
+            d->reach = d->reach < REACH_MAX ? 2 * d->reach : REACH_MAX;
+            return true;
+        }
+        if (d->reach <= REACH_MIN) {
+            d->alone = text + len;
+            return false;
+        }
+        d->reach /= 4;
+    }
 }
 
-static bool is_in_block(const sw_json_decoder *d, const uint8_t *text)
+/* Is the line at text part of the block, or of one that begins there? */
+static inline bool is_in_block(sw_json_decoder *d, const uint8_t *text)
 {
-    return d->block != NULL && text >= d->block && text < d->block + d->block_len;
+    if (d->block != NULL && text >= d->block && text < d->block + d->block_len) return true;
+    if (d->ready == NULL || text < d->alone || text >= d->ready + d->ready_len) return false;
+    return begin_block(d, text);
 }
 
 static void begin_line(sw_json_decoder *d, const uint8_t *text, uint32_t begin, uint32_t limit)
@@ -148,7 +189,7 @@ static int scan(sw_json_decoder *d, const uint8_t *text, size_t len)
         d->token = seek(d, begin);
         if (*d->token >= d->limit) reason = SW_JSON_BLANK;
     } else {
-        d->block = NULL; /* The index holds one text's tokens. */
+        d->block = NULL; /* The index holds the tokens of one text. */
         begin_line(d, text, 0, (uint32_t)len);
         reason = sw_json_index_scan(d->index, text, len, &d->token, &count, &is_memory);
     }
@@ -247,10 +288,9 @@ int sw_json_decode(sw_json_decoder *d, const uint8_t *text, size_t len, sw_batch
 
 /* --- plain lines ---------------------------------------------------------------------------------- */
 
-size_t sw_json_decode_plain(sw_json_decoder *d, const uint8_t *text, size_t max_len, sw_batch *out)
+/* Decodes the line that begins at this place of the block; returns its length with its line end, or 0. */
+static size_t decode_plain(sw_json_decoder *d, uint32_t begin, size_t max_len, sw_batch *out)
 {
-    if (!is_in_block(d, text)) return 0;
-    uint32_t begin = (uint32_t)(text - d->block);
     uint32_t fixed = d->schema != NULL ? d->schema->fixed_size : 0;
     uint32_t room = (uint32_t)sizeof(sw_row) + fixed + PLAIN_ROOM;
     begin_line(d, d->block, begin, (uint32_t)d->block_len - 1); /* At the last line's end. */
@@ -264,7 +304,7 @@ size_t sw_json_decode_plain(sw_json_decoder *d, const uint8_t *text, size_t max_
     const uint8_t *stop = d->row + room - SW_JSON_COPY_SLACK;
     uint32_t body_len = d->schema != NULL ? sw_json_plain_record(d, row, stop) : sw_json_plain_map(d, row, stop);
     if (body_len == 0) return 0;
-    const uint8_t *end = d->text + d->token[-1] + 1;
+    const uint8_t *text = d->text + begin, *end = d->text + d->token[-1] + 1;
     size_t len = (size_t)(end - text);
     if (*end == '\r') end++;
     if (*end != '\n' || len > max_len || set_time(d, row) != SW_OK) return 0;
@@ -272,4 +312,13 @@ size_t sw_json_decode_plain(sw_json_decoder *d, const uint8_t *text, size_t max_
     d->ahead = d->token;
     sw_batch_commit(out, sw_row_size(body_len, 0));
     return (size_t)(end + 1 - text);
+}
+
+size_t sw_json_decode_plain(sw_json_decoder *d, const uint8_t *text, size_t max_len, sw_batch *out)
+{
+    if (!is_in_block(d, text)) return 0;
+    if (d->misses >= MISSES_MAX && ++d->misses % RETRY != 0) return 0;
+    size_t size = decode_plain(d, (uint32_t)(text - d->block), max_len, out);
+    d->misses = size > 0 ? 0 : d->misses + 1;
+    return size;
 }

@@ -29,9 +29,8 @@ typedef struct sw_json_decoder sw_json_decoder;
 int sw_json_decoder_new(sw_json_decoder **out, const sw_schema *schema, const char *time_field, sw_error *err);
 void sw_json_decoder_free(sw_json_decoder *decoder);
 
-/* Finds the tokens of these whole lines at once, which is quicker than line by line: the texts decoded next
- * are lines of them. They, and SW_JSON_PADDING readable bytes behind, stay as they are until the next call;
- * len 0 ends that. Where one of the lines has no tokens (json_index.h) all are looked at one by one. */
+/* The texts decoded next are these whole lines, whose tokens are then found together, which is quicker than one by
+ * one. They, and SW_JSON_PADDING readable bytes behind, stay as they are until the next call; len 0 ends that. */
 void sw_json_look_ahead(sw_json_decoder *decoder, const uint8_t *text, size_t len);
 
 /* Appends a row with the event of the line that begins at text, when it is one of those looked ahead at, at

@@ -30,8 +30,13 @@ struct sw_json_decoder {
     sw_buf members;             /* maps: stack of sw_json_member */
     sw_buf order;               /* maps: scratch for sorting members */
     sw_json_index *index;       /* owned */
-    const uint8_t *block;       /* the lines that were scanned at once; NULL: none */
-    size_t block_len;           /* bytes of them */
+    const uint8_t *ready;       /* lines that will be decoded next; NULL: not known */
+    size_t ready_len;           /* bytes of them */
+    const uint8_t *alone;       /* those before here are looked at one by one */
+    size_t reach;               /* bytes of them that are scanned at once */
+    const uint8_t *block;       /* the part of them that was scanned; NULL: none */
+    size_t block_len;           /* bytes of that */
+    uint32_t misses;            /* lines in a row that were not plain */
     const uint32_t *tokens;     /* of the block */
     const uint32_t *ahead;      /* one of them, from which the next line's first is sought */
 };

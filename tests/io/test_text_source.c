@@ -224,10 +224,45 @@ static void a_plain_line_among_those_looked_ahead_at_is_taken_at_once(void **sta
     }
 }
 
+static void lines_far_from_one_that_is_wrong_are_taken_at_once_too(void **state)
+{
+    enum { LINES_TOGETHER = 1000 };
+    sw_decoder *decoder = decoder_of("jsonl", NULL, NULL);
+    sw_buf text;
+    sw_batch batch;
+    int taken = 0;
+    (void)state;
+    sw_buf_init(&text);
+    sw_batch_init(&batch);
+    sw_buf_printf(&text, "{\"id\":\"not closed\n");
+    size_t at = text.size, ready;
+    for (int i = 0; i < LINES_TOGETHER; i++) sw_buf_printf(&text, "{\"id\":%d,\"name\":\"some name\"}\n", i);
+    ready = text.size;
+    sw_buf_printf(&text, "%*s", (int)PADDING, "");
+    sw_decoder_look_ahead(decoder, (const char *)text.data, ready);
+    while (at < ready) {
+        const char *line = (const char *)text.data + at;
+        size_t size = sw_decoder_decode_plain(decoder, line, 100, &batch);
+        taken += size > 0;
+        if (size == 0) {
+            size = (size_t)(strchr(line, '\n') + 1 - line);
+            sw_piece piece = { line, size - 1, text.size - at - size, "in", 1 };
+            assert_int_equal(sw_decoder_decode(decoder, &piece, &batch, NULL), SW_OK);
+        }
+        at += size;
+    }
+    assert_int_equal(batch.count, LINES_TOGETHER);
+    assert_true(taken > LINES_TOGETHER * 9 / 10);
+    sw_batch_deinit(&batch);
+    sw_buf_deinit(&text);
+    sw_decoder_free(decoder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plain_line_among_those_looked_ahead_at_is_taken_at_once),
+        cmocka_unit_test(lines_far_from_one_that_is_wrong_are_taken_at_once_too),
         cmocka_unit_test(lines_read_together_are_decoded_as_each_by_itself),
         cmocka_unit_test(damaged_lines_read_together_are_decoded_as_each_by_itself),
     };
