@@ -182,7 +182,7 @@ static void the_files_are_shared_out_anew_over_other_numbers_of_instances(void *
     for (int f = 0; f < FILES; f++) {
         char name[8], text[64] = "";
         snprintf(name, sizeof(name), "%c.txt", 'a' + f);
-        for (int i = 0; i < LINES; i++) snprintf(text + strlen(text), 8, "%c%d\n", 'a' + f, i);
+        for (int i = 0; i < LINES; i++) memcpy(text + 3 * i, (char[]){ (char)('a' + f), (char)('0' + i), '\n' }, 3);
         write_file(name, text);
     }
     for (uint32_t before = 1; before <= 4; before++)
