@@ -164,20 +164,28 @@ static int null_write(sw_sink *sink, const sw_row *row, sw_error *err)
     return SW_OK;
 }
 
-static int null_end(sw_sink *sink, sw_error *err)
+static int null_flush(sw_sink *sink, sw_error *err)
 {
     (void)sink;
     (void)err;
     return SW_OK;
 }
 
+static int null_close(sw_sink *sink, sw_error *err)
+{
+    (void)err;
+    sw_free(sink);
+    return SW_OK;
+}
+
 int sw_null_sink_open(const sw_options *options, const sw_sink_context *context, sw_sink **out, sw_error *err)
 {
-    static const sw_sink_ops ops = { .write = null_write, .flush = null_end, .close = null_end };
-    static sw_sink sink = { .ops = &ops, .is_transactional = true };
+    static const sw_sink_ops ops = { .write = null_write, .flush = null_flush, .close = null_close };
     (void)options;
     (void)context;
-    (void)err;
-    *out = &sink;
+    sw_sink *sink = sw_calloc(1, sizeof(*sink));
+    if (sink == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
+    *sink = (sw_sink){ .ops = &ops, .is_transactional = true };
+    *out = sink;
     return SW_OK;
 }

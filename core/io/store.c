@@ -11,6 +11,8 @@
 #include "state/pack.h"
 
 #define WRITE_BYTES (256u << 10) /* of changes collected before they are written */
+#define APPLY_BYTES (4u << 20)   /* of changes that are applied at once */
+#define APPLY_NS 200000000       /* a busy sink applies its changes this often: each time LMDB syncs */
 #define KEY_FIELDS_MAX 16u       /* names of options are "key1" to "key16" */
 #define DELETED "deleted"
 #define DELETED_LEN 7u
@@ -23,6 +25,8 @@ typedef struct store_sink {
     sw_buf key_bytes;    /* of the row at hand */
     sw_buf pending;      /* changes not yet written */
     sw_segment segment;  /* transactional: changes that are not committed yet */
+    sw_clock *clock;     /* the engine's */
+    int64_t applied_ns;  /* directly: when changes were applied, by the clock that runs on */
     uint64_t applied;    /* transactional: the last checkpoint with changes; 0: none */
 } store_sink;
 
@@ -91,26 +95,33 @@ static int take(store_sink *sink, const sw_row *row, sw_error *err)
 
 /* --- applied directly --------------------------------------------------------------------------------------------- */
 
-static int direct_flush(sw_sink *base, sw_error *err)
+static int apply(store_sink *sink, sw_error *err)
 {
-    store_sink *sink = (store_sink *)base;
     const sw_store_changes changes = { .data = sink->pending.data, .bytes = sink->pending.size };
     if (sink->pending.size == 0) return SW_OK;
     int rc = sw_store_file_apply(sink->file, &changes, SW_STORE_NO_NOTE, err);
     sw_buf_clear(&sink->pending);
+    sink->applied_ns = sw_clock_mono_ns(sink->clock);
     return rc;
+}
+
+static int direct_flush(sw_sink *base, sw_error *err)
+{
+    store_sink *sink = (store_sink *)base;
+    if (base->is_busy && sw_clock_mono_ns(sink->clock) - sink->applied_ns < APPLY_NS) return SW_OK;
+    return apply(sink, err);
 }
 
 static int direct_write(sw_sink *base, const sw_row *row, sw_error *err)
 {
     store_sink *sink = (store_sink *)base;
     int rc = take(sink, row, err);
-    return rc == SW_OK && sink->pending.size >= WRITE_BYTES ? direct_flush(base, err) : rc;
+    return rc == SW_OK && sink->pending.size >= APPLY_BYTES ? apply(sink, err) : rc;
 }
 
 static int direct_close(sw_sink *base, sw_error *err)
 {
-    int rc = direct_flush(base, err);
+    int rc = apply((store_sink *)base, err);
     free_sink((store_sink *)base);
     return rc;
 }
@@ -120,7 +131,7 @@ static int direct_prepare(sw_sink *base, uint64_t checkpoint, sw_buf *value, sw_
 {
     store_sink *sink = (store_sink *)base;
     const sw_prepared prepared = { .path = sink->path, .checkpoint = checkpoint };
-    int rc = direct_flush(base, err);
+    int rc = apply(sink, err);
     return rc == SW_OK ? sw_prepared_write(&prepared, value, err) : rc;
 }
 
@@ -232,6 +243,7 @@ static int init_sink(store_sink *sink, const sw_options *options, const sw_sink_
     size_t map_bytes = map != NULL && map->number >= 1 ? (size_t)map->number : SW_STORE_MAP_BYTES;
     bool is_exact = context->delivery == SW_EXACTLY_ONCE && context->state_dir != NULL;
     sink->base = (sw_sink){ .ops = is_exact ? &staged_ops : &direct_ops, .is_transactional = is_exact };
+    sink->clock = context->clock;
     if ((sink->path = sw_fs_absolute(path)) == NULL) return sw_error_set(err, SW_ENOMEM, "%s: out of memory", path);
     int rc = read_key_fields(sink, options, err);
     if (rc != SW_OK) return rc;

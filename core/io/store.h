@@ -1,7 +1,7 @@
 /* store.h -- a table on disk that a sink keeps up to date: one event a key, in an LMDB file that others may read.
  *
  *     row --key fields--> [ key, event ] --exactly-once: segment (segment.h) --commit--> LMDB file
- *                                         else: at every flush ----------------------->
+ *                                         else: at a flush, while busy 5 times a second -->
  *
  * Options: path, keys (how many fields), key1, key2, ... (their names). An event replaces the one with the same key;
  * one whose field `deleted` is true removes it. The table is never emptied, also not on a fresh start.
@@ -14,8 +14,8 @@
  * Threads    run/connector.h; commits may run beside the sink.
  * Limits     Keys of 511 bytes. One sink writes to a file, whatever the process; not on a remote file system. A
  *            segment is applied in one transaction, which holds its changed pages in memory. The map begins at 1 GiB
- *            and doubles when it is full: a reader that keeps the file open has to follow. Written directly, every
- *            flush syncs. */
+ *            and doubles when it is full: a reader that keeps the file open has to follow. Written directly, it is
+ *            synced each time, also in prepare. */
 #ifndef SW_IO_STORE_H
 #define SW_IO_STORE_H
 

@@ -110,6 +110,7 @@ typedef struct sw_sink_context {
 typedef struct sw_sink sw_sink;
 struct sw_sink {
     const struct sw_sink_ops *ops;
+    bool is_busy;          /* at flush, by the engine: the task has more to do, so that what is dear may wait */
     bool is_transactional; /* under exactly-once nothing is seen before its commit; else it gives at-least-once */
 };
 

@@ -13,10 +13,18 @@
 static const char mixed[] = "first line\nsecond\r\n\n\nthis line is far longer than may be\nx\n"
                             "exactly twenty bytes\nand one more that is much too long\nlast";
 
+/* The same as JSON, where the reader takes whole runs of lines at once. */
+static const char mixed_json[] =
+    "{\"line\":\"first\"}\n{\"line\":\"2\"}\r\n\n{bad\n{\"line\":\"far longer than may be\"}\n"
+    "{\"line\":\"x\"}\n{\"line\":\"y\"}\n{\"line\":\"of twenty\"}\n{\"line\":\"z\"}\n"
+    "and one more that is much too long\n{\"line\":\"last\"}";
+
+static const char *format = "lines";
+
 static int open_source(const char *path, uint32_t instance, uint32_t count, const saved *restored, sw_source **out,
                        sw_error *err)
 {
-    const sw_option list[] = { text_option("path", path), text_option("format", "lines"),
+    const sw_option list[] = { text_option("path", path), text_option("format", format),
                                number_option("chunk_bytes", CHUNK), number_option("max_line_bytes", MAX_LINE) };
     const sw_options options = { list, sizeof(list) / sizeof(list[0]) };
     sw_source_context context = context_of(NULL, NULL);
@@ -119,6 +127,19 @@ static void every_row_is_a_place_to_go_on_from(void **state)
     check_every_row(in_dir("b.gz"));
 }
 
+static void every_row_of_json_is_a_place_to_go_on_from(void **state)
+{
+    (void)state;
+    format = "jsonl";
+    write_file("a", mixed_json);
+    check_every_row(in_dir("a"));
+    write_gzip("b.gz", mixed_json);
+    check_every_row(in_dir("b.gz"));
+    write_file("c", mixed_json);
+    check_every_row(in_dir("[ac]"));
+    format = "lines";
+}
+
 static void a_long_file_is_known_by_its_beginning_and_gone_on_with(void **state)
 {
     sw_buf text = { 0 };
@@ -182,7 +203,7 @@ static void the_files_are_shared_out_anew_over_other_numbers_of_instances(void *
     for (int f = 0; f < FILES; f++) {
         char name[8], text[64] = "";
         snprintf(name, sizeof(name), "%c.txt", 'a' + f);
-        for (int i = 0; i < LINES; i++) snprintf(text + strlen(text), 8, "%c%d\n", 'a' + f, i);
+        for (int i = 0; i < LINES; i++) memcpy(text + 3 * i, (char[]){ (char)('a' + f), (char)('0' + i), '\n' }, 3);
         write_file(name, text);
     }
     for (uint32_t before = 1; before <= 4; before++)
@@ -364,6 +385,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FOLDER_TEST(every_row_is_a_place_to_go_on_from),
+        FOLDER_TEST(every_row_of_json_is_a_place_to_go_on_from),
         FOLDER_TEST(a_long_file_is_known_by_its_beginning_and_gone_on_with),
         FOLDER_TEST(files_of_a_glob_are_gone_on_with_behind_those_that_are_done),
         FOLDER_TEST(the_files_are_shared_out_anew_over_other_numbers_of_instances),

@@ -135,8 +135,10 @@ static void go_back(const mode *m)
     read_checkpoint(&first);
     commit_all(ops, &first);
     MUST(ops->rewind(first.values.data[0], first.values.lens[0], 1, &said, NULL) == SW_OK);
-    MUST(open_sink(m, &first) != NULL);
+    sw_sink *sink = open_sink(m, &first);
+    MUST(sink->ops->close(sink, NULL) == SW_OK);
     sw_buf_deinit(&said);
+    saved_free(&first.values);
 }
 
 /* Does a task in a process of its own, killed at the nth time at a point (NULL: not). True: it came to its end. */
@@ -224,12 +226,13 @@ static void check_table(const mode *m)
     uint64_t applied = 0;
     sw_store_file *store = NULL;
     (void)m;
-    read_checkpoint(&c);
     if (!sw_fs_exists(in_dir("out"))) return;
+    read_checkpoint(&c);
     MUST(sw_store_file_open(&store, in_dir("out"), SW_STORE_MAP_BYTES, NULL) == SW_OK);
     MUST(sw_store_file_applied(store, &applied, NULL) == SW_OK);
     sw_store_file_close(store);
     MUST(applied <= c.id);
+    saved_free(&c.values);
 }
 
 static void check_whole_table(const mode *m)
@@ -246,6 +249,7 @@ static void check_whole_table(const mode *m)
         const uint8_t event[] = { 0x82, 0xa5, 'e', 'p', 'o', 'c', 'h', i == 0 ? 4 : 3, 0xa2, 'i', 'd', (uint8_t)i };
         MUST(memmem(bytes.data, bytes.size, event, sizeof(event)) != NULL);
     }
+    sw_buf_deinit(&bytes);
     MUST(names_in("sinks") == 0);
 }
 
@@ -339,6 +343,9 @@ static void run_and_keep_the_first(const mode *m)
         write_checkpoint(&c);
         value = (sw_buf){ 0 };
     }
+    MUST(sink->ops->close(sink, NULL) == SW_OK);
+    sw_buf_deinit(&value);
+    saved_free(&c.values);
 }
 
 static void going_back_keeps_every_row_wherever_the_process_is_killed(void **state)

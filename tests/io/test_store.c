@@ -192,6 +192,31 @@ static void the_table_grows_beyond_its_map(void **state)
     }
 }
 
+static void a_busy_sink_applies_now_and_then_and_an_idle_one_at_once(void **state)
+{
+    sw_clock *clock = sw_clock_virtual_new(0);
+    sw_sink_context context = sink_context(SW_AT_MOST_ONCE, NULL);
+    sw_sink *sink = NULL;
+    (void)state;
+    context.clock = clock;
+    assert_int_equal(open_at(in_dir("out"), &context, &sink, NULL), SW_OK);
+    sink->is_busy = true;
+    put_event(sink, "{\"id\":1}");
+    assert_int_equal(sink->ops->flush(sink, NULL), SW_OK);
+    assert_table("");
+    sw_clock_virtual_advance(clock, 201);
+    assert_int_equal(sink->ops->flush(sink, NULL), SW_OK);
+    assert_table("{\"id\":1}\n");
+    put_event(sink, "{\"id\":2}");
+    assert_int_equal(sink->ops->flush(sink, NULL), SW_OK);
+    assert_table("{\"id\":1}\n");
+    sink->is_busy = false;
+    assert_int_equal(sink->ops->flush(sink, NULL), SW_OK);
+    assert_table("{\"id\":1}\n{\"id\":2}\n");
+    close_sink(sink);
+    sw_clock_free(clock);
+}
+
 /* --- exactly once ------------------------------------------------------------------------------------------------- */
 
 static void changes_are_seen_when_their_checkpoint_is_committed_and_applied_once(void **state)
@@ -480,6 +505,7 @@ int main(void)
         FOLDER_TEST(records_are_kept_as_maps),
         FOLDER_TEST(a_key_that_cannot_be_is_an_error_of_the_event),
         FOLDER_TEST(the_table_grows_beyond_its_map),
+        FOLDER_TEST(a_busy_sink_applies_now_and_then_and_an_idle_one_at_once),
         FOLDER_TEST(changes_are_seen_when_their_checkpoint_is_committed_and_applied_once),
         FOLDER_TEST(a_segment_that_was_applied_is_only_removed),
         FOLDER_TEST(a_fresh_run_keeps_the_table_and_counts_its_checkpoints_anew),
