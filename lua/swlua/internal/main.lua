@@ -124,10 +124,11 @@ end
 -- away a few times, so that what stays was recorded from the usual course of things.
 local RERECORD = { [64] = true, [1024] = true, [16384] = true } -- at these batches
 
-local function after_batch(task)
+local function after_batch(task, events)
   local batches = task.batches + 1
   task.batches = batches
   if batches <= 16384 and RERECORD[batches] then jit.flush() end
+  if task.sample then task.sample.count(events) end
   drain(task)
   flush_collected(task)
   if #task.timed > 0 then fire_overdue(task) end
@@ -272,9 +273,10 @@ local function channel_body(task)
       local batch = input.batch
       if not is_raw then decode.batch(batch, events) end
       if prefetch then C.swffi_keyed_prefetch(prefetch, batch) end
+      local count = batch.count
       handlers[input.edge](batch, input, events)
       C.swffi_task_release(T, input)
-      after_batch(task)
+      after_batch(task, count)
       yield(RAN)
     end
   end
@@ -394,7 +396,7 @@ local function connector_body(task, x)
       decode.batch(T.rows, events)
       loop(T.rows, events)
       if not has_time_function then advance(task, 0, C.swffi_task_source_watermark(T)) end
-      after_batch(task)
+      after_batch(task, T.rows.count)
     end
     if step == FAILED then
       core.fail(task.pointer, 1, ("%s: %s"):format(task.who, errors.task_error(T)))
@@ -475,7 +477,7 @@ local function generator_body(task, x)
     if credit == 0 then return WAIT_TIME end
     T.stamp = C.swffi_stamp(T)
     local is_ended = loop(credit)
-    after_batch(task)
+    after_batch(task, credit)
     return is_ended and DONE or RAN
   end
 end
@@ -522,7 +524,7 @@ local function custom_body(task, x)
     local ok, result = xpcall(x.component.operator.get_events, x.trace, x.self, out)
     C.swffi_task_give_credit(T, credit - made)
     if not ok then x.fail(result, nil, tonumber(T.now_ms)) end
-    after_batch(task)
+    after_batch(task, made)
     if result == "done" then return DONE end
     if result == "wait" then -- until woken: sources of sw.test
       T.wake_ms = TIME_MAX

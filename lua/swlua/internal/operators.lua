@@ -194,7 +194,7 @@ local function passing_writer(task, x, schema, found)
   task.anchors[#task.anchors + 1] = anchor
   local result_schema = records.of(x.component.schema)
   local write = result_schema.writer(S, records.passed_slots(schema, found))
-  local check_fields = records.sampled_check(result_schema)
+  local check_fields = records.sampled_check(result_schema, task.sample)
   local refuse = x.encoder("map returned")
   return function(result, event)
     if type(result) ~= "table" then return refuse(result) end

@@ -7,6 +7,7 @@ local passing = require("swlua.internal.passing")
 local values = require("swlua.values")
 
 local ffi, core = f.ffi, f.core
+local plain_next = next -- not the ordered one of internal/order.lua
 
 local M = {}
 
@@ -52,7 +53,7 @@ local function no_field(schema, name)
 end
 
 local env = {
-  ffi = ffi, C = f.C, bit = bit, floor = math.floor, tonumber = tonumber, type = type, pairs = pairs,
+  ffi = ffi, C = f.C, bit = bit, floor = math.floor, abs = math.abs, tonumber = tonumber, type = type, pairs = pairs,
   cast = ffi.cast, copy = ffi.copy, istype = ffi.istype, ffi_string = ffi.string, bytes_p = f.bytes_p,
   band = bit.band, bor = bit.bor, bnot = bit.bnot, overflow = overflow, bad_value = bad_value, grow = f.grow,
   STAND_IN = passing.STAND_IN,
@@ -166,14 +167,24 @@ local function attach_metatable(schema, ctype, where, readers_given)
   return get, set
 end
 
---- Raises for a field that the schema lacks. Its loop must not become a trace in the middle of the hot one, and
--- looking at all keys keeps the JIT from sinking the table: the caller does it for a sample of the events.
+local UNROLLED_MAX = 16 -- fields
+
+--- Raises for a field that the schema lacks. Looking at all keys keeps the JIT from sinking the table: the caller does
+-- it for a sample of the events. A loop must not become a trace in the middle of the hot one, so there is none, or
+-- none that is compiled.
 local function make_check(schema)
-  local known = {}
+  local known, count = {}, #schema.fields
   for _, field in ipairs(schema.fields) do known[field.name] = true end
+  local function unknown(k) no_field(schema, k) end
+  if count <= UNROLLED_MAX then
+    local step = "if k == nil then return end if not known[k] then unknown(k) end k = next(t, k)\n"
+    return compile("local known, next, unknown = known, next, unknown return function(t) local k = next(t)\n"
+      .. step:rep(count) .. "if k ~= nil then unknown(k) end end", "record.fields",
+      { known = known, next = plain_next, unknown = unknown })
+  end
   local function check_fields(t)
     for k in pairs(t) do
-      if not known[k] then no_field(schema, k) end
+      if not known[k] then unknown(k) end
     end
   end
   jit.off(check_fields)
@@ -263,14 +274,32 @@ local stays = {
 }
 stays.time = stays.i64:gsub("%(i64%)", "(time in ms)")
 
+--- The same for the usual values, in fewer steps: anything else is left to `exact`. Integers are exact together when
+-- the sum of their magnitudes is.
+local stays_quickly = {
+  f64 = [[if type(v) ~= "number" then return exact(t) end]],
+  i64 = [[if type(v) ~= "number" or floor(v) ~= v then return exact(t) end sum = sum + abs(v)]],
+  bool = [[if type(v) ~= "boolean" then return exact(t) end]],
+  string = [[if type(v) ~= "string" then return exact(t) end]],
+}
+stays_quickly.time = stays_quickly.i64
+
+local function table_check_text(schema, head, tests, tail)
+  local out = { head }
+  for i, field in ipairs(schema.fields) do
+    out[#out + 1] = fill("do local v = t[NAME] if v ~= nil then " .. tests[field.type] .. " end end", i, field)
+  end
+  out[#out + 1] = tail
+  return table.concat(out, "\n")
+end
+
 --- A function that checks a table against the schema: true when it can stand for the record inside a task.
 local function make_table_check(schema)
-  local out = { "return function(t)" }
-  for i, field in ipairs(schema.fields) do
-    out[#out + 1] = fill("do local v = t[NAME] if v ~= nil then " .. stays[field.type] .. " end end", i, field)
-  end
-  out[#out + 1] = "return true end"
-  return compile(table.concat(out, "\n"), "record.check")
+  local exact = compile(table_check_text(schema, "return function(t)", stays, "return true end"), "record.check")
+  local text = table_check_text(schema, [[local type, floor, abs = type, floor, abs
+    return function(t) local sum = 0]], stays_quickly, [[if sum < 9007199254740992 then return true end
+    return exact(t) end]])
+  return compile(text, "record.check", { exact = exact })
 end
 
 --- What makes such a table refuse the fields that the schema lacks.
@@ -364,17 +393,36 @@ function M.state_of(schema)
   return made
 end
 
---- Looks for unknown fields in the first three tables and then in one of 1024, or in all: a few first ones, so that
--- no trace is recorded by then.
-function M.sampled_check(schema, is_always)
-  local check_fields, countdown = schema.check_fields, 3
-  if is_always then return check_fields end
+ffi.cdef("typedef struct sw_sample { uint8_t left; } sw_sample;")
+local SAMPLE_FIRST, SAMPLE_EVENTS = 3, 1024
+
+--- Which of the tables that a task's components emit are searched for unknown fields: the first three of each
+-- component (no trace is recorded by then), and then one when `count` says that 1,024 events more have been read. How
+-- many are left to search is kept in memory of its own type, so that the JIT finds it unchanged by an event.
+---@return { boxes: ffi.cdata*[], count: fun(events: integer) } sample
+function M.sample()
+  local boxes, seen = {}, 0
+  return {
+    boxes = boxes,
+    count = function(events)
+      seen = seen + events
+      if seen < SAMPLE_EVENTS then return end
+      seen = 0
+      for i = 1, #boxes do boxes[i].left = 1 end
+    end,
+  }
+end
+
+--- Raises for a field that the schema lacks, where `sample` has tables searched; without one, in all.
+function M.sampled_check(schema, sample)
+  local check_fields = schema.check_fields
+  if not sample then return check_fields end
+  local box = ffi.new("sw_sample", SAMPLE_FIRST)
+  sample.boxes[#sample.boxes + 1] = box
   return function(t)
-    countdown = countdown - 1
-    if countdown >= 0 then
+    if box.left > 0 then
+      box.left = box.left - 1
       check_fields(t)
-    elseif countdown < -1023 then
-      countdown = 1
     end
   end
 end

@@ -176,7 +176,7 @@ local function encoder(task, component, verb)
     local S, anchor = f.scratch()
     task.anchors[#task.anchors + 1] = anchor
     local write, pointer = schema.writer(S), schema.pointer
-    local check_fields = records.sampled_check(schema, task.options.strict)
+    local check_fields = records.sampled_check(schema, task.sample)
     local istype = ffi.istype
     local function as_record(event)
       if type(event) == "table" then
@@ -321,7 +321,7 @@ local function make_task(worker, job, edges, desc, options)
   local task = {
     worker = worker, job = job, edges = edges, options = options, pointer = desc.task, T = cast(f.task_p, desc.task),
     number = desc.number, count = desc.count, ports = desc.ports, inputs = desc.inputs, by_index = {}, order = {},
-    anchors = {}, domains = 0, collectors = {},
+    anchors = {}, domains = 0, collectors = {}, sample = not options.strict and records.sample() or nil,
   }
   main.prepare(task)
   task.to_row = row_maker(task)
