@@ -103,7 +103,7 @@ local function collector(task, x, state, keyed, encode)
     from = function() return state.from end,
     key = function()
       if keyed == nil or not x.component.keyed then return nil end
-      return (decode.bytes(keyed.key, keyed.key_len))
+      return (decode.bytes(C.swffi_keyed_key(keyed), keyed.entry.key_len))
     end,
   }
   return setmetatable(out, { __index = function(_, name)
@@ -142,14 +142,34 @@ end
 
 local MANY_KEYS = 8192 -- from here on a lookup is likely to miss the caches
 
-local function gathered_entry(task, x, schema, pass)
+local function gathered_entry(task, x, schema, to_row, direct, pass)
   local loop = x.stages.gathered_loop(x, x.keyed, records.of(schema).view, task.advance, pass)
   x.drain = function()
     if x.keyed.gathered.count > 0 then loop() end
     task.advance(x.domain, task.T.wm[x.upstream_domain])
     x.is_large = C.swffi_keyed_count(x.keyed) >= MANY_KEYS
   end
-  return x.stages.keyed_gathered(x, x.keyed, task.to_row, x.drain, task.advance, pass)
+  return x.stages.keyed_gathered(x, x.keyed, to_row, x.drain, task.advance, direct)
+end
+
+--- Turns what comes from a component with a schema into a row: a record, or a checked table that stands for it.
+local function record_row_maker(task, schema)
+  local S, anchor = f.scratch()
+  task.anchors[#task.anchors + 1] = anchor
+  local write, to_row = schema.writer(S), task.to_row
+  return function(event, time)
+    if type(event) == "table" then event = write(event) end
+    local row = to_row(event, time)
+    return row
+  end
+end
+
+--- Puts the look at the entries found last before `other` where the key is one field.
+local function keyed_by_one(x, edge, other, pass)
+  if #edge.fields > 1 then return other end
+  local recent = C.swffi_keyed_recent(x.keyed)
+  if recent == nil then error({ text = x.name .. ": out of memory" }, 0) end
+  return x.stages.keyed_by_number(x.keyed, edge.fields[1], recent, other, pass)
 end
 
 local function keyed_entry(task, x, edge, pass)
@@ -160,10 +180,13 @@ local function keyed_entry(task, x, edge, pass)
   local upstream = task.job.components[edge.from + 1]
   if upstream.schema and edge.output == "default" then
     core.keyed_fields(x.keyed_anchor, edge.fields)
-    if x.upstream_domain then return gathered_entry(task, x, upstream.schema, pass) end
-    return stages.keyed_by_fields(x, keyed, task.to_row, pass)
+    local to_row = record_row_maker(task, records.of(upstream.schema))
+    local direct = keyed_by_one(x, edge, stages.keyed_by_fields(x, keyed, to_row, pass), pass)
+    if not x.upstream_domain then return direct end
+    return gathered_entry(task, x, upstream.schema, to_row, direct, pass)
   end
-  return stages.keyed_by_values(x, keyed, key_of_fields(edge.fields), S, pass)
+  local by_values = stages.keyed_by_values(x, keyed, key_of_fields(edge.fields), S, pass)
+  return keyed_by_one(x, edge, by_values, pass)
 end
 
 -- Operators ----------------------------------------------------------------------------------------------------------

@@ -385,6 +385,7 @@ function M.state_of(schema)
   if made then return made end
   local row_schema = M.of(schema)
   made = { fields = schema.fields, text = schema.text, id = row_schema.id, words = words(schema) }
+  for _, field in ipairs(schema.fields) do made.has_strings = made.has_strings or field.type == "string" end
   local name = "sw_state_" .. made.id
   ffi.cdef(("typedef struct %s { %s } %s;"):format(name, struct_body(schema, "sw_keyed_string *sw__%d;"), name))
   made.pointer = ffi.typeof(name .. " *")

@@ -127,21 +127,34 @@ end
 
 -- One component of a task --------------------------------------------------------------------------------------------
 
+local makes_events = { map = true, flat_map = true, apply = true }
+
+--- Is the key of this edge one number, which is found in a table as fast as in a record? The state behind it must not
+-- take the table in.
+local function is_number_key(edge, consumer, schema)
+  if edge.fn or #edge.fields > 1 or not consumer.state_schema then return false end
+  for _, field in ipairs(schema.fields) do
+    if field.name == edge.fields[1] then return field.type ~= "string" and field.type ~= "bool" end
+  end
+  return false
+end
+
 --- Do the events of component `index` go only to functions in this task, which make other events of them (or
 -- nothing)? Then a table stands for the record: the JIT never makes it, where writing and reading a record is work. A
 -- filter hands on what it got.
-local function stays_inside(task, index)
+local function stays_inside(task, index, schema)
   local count = 0
   for i, edge in ipairs(task.edges) do
-    if edge.from == index and edge.output == "default" then
+    if edge.from == index and edge.output ~= "dead_letters" and edge.output ~= "malformed" then
       count = count + 1
       local consumer = core.edge(task.worker, i - 1) and task.job.components[edge.to + 1]
-      if not consumer or edge.grouping == "key" then return false end
+      if not consumer then return false end
+      if edge.grouping == "key" and not is_number_key(edge, consumer, schema) then return false end
       if consumer.op == "sink" then
         if consumer.operator or consumer.connector.type ~= "null" then return false end
       elseif consumer.op == "filter" then
-        if not stays_inside(task, edge.to) then return false end
-      elseif consumer.op ~= "map" or not consumer.schema then
+        if not stays_inside(task, edge.to, schema) then return false end
+      elseif not makes_events[consumer.op] or not consumer.schema then
         return false
       end
     end
@@ -195,7 +208,7 @@ local function encoder(task, component, verb)
       end
       return refuse(event)
     end
-    if task.options.strict or not stays_inside(task, component.index - 1) then return as_record end
+    if task.options.strict or not stays_inside(task, component.index - 1, schema) then return as_record end
     return table_encoder(schema, write, check_fields, as_record)
   end
   return function(event)

@@ -18,6 +18,7 @@ local cast, type, xpcall, pcall, tonumber = ffi.cast, type, xpcall, pcall, tonum
 local row_p, bytes_p = f.row_p, f.bytes_p
 local FULL, WAIT_ROOM = f.FULL, f.WAIT_ROOM
 local yield = coroutine.yield
+local band, bxor, rshift, tobit = bit.band, bit.bxor, bit.rshift, bit.tobit
 local GATHER = 128 -- rows looked up together
 local COLLECT = 64 -- table events encoded together
 
@@ -159,12 +160,12 @@ function M.apply_record_state(x, fn, self, state, out, keyed, layout, after)
   local current, pointer, entry_size = x.current, layout.pointer, f.ENTRY_SIZE
   local call = self and function(event, record) fn(self, event, out, record) end
     or function(event, record) fn(event, out, record) end
-  local is_small, has_ttl = layout.words == 2, x.has_ttl
+  local is_small, has_strings, has_ttl = layout.words == 2, layout.has_strings, x.has_ttl
   return function(event, time, entry)
     instance.n_in = instance.n_in + 1
     task.at = at
     state.time = time
-    current.keyed = keyed
+    if has_strings then current.keyed = keyed end
     local record = cast(pointer, cast(bytes_p, entry) + entry_size)
     local ok, err = xpcall(call, trace, event, record)
     if has_ttl then entry.changed_ms = x.ttl_now(time) end
@@ -205,10 +206,37 @@ function M.keyed_by_fields(x, keyed, to_row, pass)
   end
 end
 
---- A fused keyed edge by fields of records. While there are few keys events go straight on; with many, a lookup is a
--- wait for memory, so rows are gathered and looked up together (`drain`). The operator behind it has a watermark
--- domain of its own, which keeps each row's place.
-function M.keyed_gathered(x, keyed, to_row, drain, advance, pass)
+--- A fused keyed edge by one field that is a whole number more often than not: the entries found last are looked at
+-- here (sw_keyed_place of state/keyed.h is the same sum). `other` is the stage for every other key.
+function M.keyed_by_number(keyed, field, recent, other, pass)
+  local slots = recent.slots
+  return function(event, time)
+    local key = event[field]
+    if type(key) ~= "number" then
+      other(event, time)
+      return
+    end
+    local low = tobit(key)
+    local place = band(bxor(low, rshift(low, 12)), 4095)
+    local entry
+    if slots[place].number == key and slots[place].entry.touched == recent.epoch then
+      entry = slots[place].entry
+      keyed.entry = entry
+    else
+      entry = C.swffi_keyed_number(keyed, key)
+      if entry == nil then
+        other(event, time)
+        return
+      end
+    end
+    pass(event, time, entry)
+  end
+end
+
+--- A fused keyed edge by fields of records. While there are few keys events go straight on (`direct`); with many, a
+-- lookup is a wait for memory, so rows are gathered and looked up together (`drain`). The operator behind it has a
+-- watermark domain of its own, which keeps each row's place.
+function M.keyed_gathered(x, keyed, to_row, drain, advance, direct)
   local task, fail_text = x.task, x.fail_text
   local wm, upstream, own = task.wm, x.upstream_domain, x.domain
   local gathered = keyed.gathered
@@ -219,9 +247,7 @@ function M.keyed_gathered(x, keyed, to_row, drain, advance, pass)
       if gathered.count >= GATHER then drain() end
     else
       if wm[upstream] > wm[own] then advance(own, wm[upstream]) end
-      local entry = C.swffi_keyed_fields(task, keyed, to_row(event, time))
-      if entry == nil then return fail_text(event, time) end
-      pass(event, time, entry)
+      direct(event, time)
     end
   end
 end
