@@ -24,6 +24,10 @@ local TTL_STEPS = 64 -- entries looked at for expiry after each batch
 
 local M = {}
 
+--- A task's clock as a Lua number, read whenever the task goes on after a pause. In memory of its own type, the JIT
+-- finds it unchanged by what an event does.
+ffi.cdef("typedef struct sw_clock { double now; } sw_clock;")
+
 -- Timers and watermarks ---------------------------------------------------------------------------------------------
 
 --- Fires a component's timers that are due by `limit`; those set meanwhile (`seq` on) are dropped when the input has
@@ -418,14 +422,14 @@ end
 
 --- The time of an event of a source in Lua: what it was emitted with, else the `time` option, else the clock.
 local function source_time(task, x)
-  local time_of, T = time_function(x), task.T
+  local time_of, clock = time_function(x), task.clock
   return function(event, time)
     if time ~= nil then
       if not valid_time(time) then return nil, ("expected a time in epoch ms, got %s"):format(check.show(time)) end
       return time
     end
     if time_of then return time_of(event) end
-    return tonumber(T.now_ms)
+    return clock.now
   end
 end
 
@@ -476,6 +480,7 @@ local function generator_body(task, x)
     local credit = C.swffi_task_credit(T)
     if credit == 0 then return WAIT_TIME end
     T.stamp = C.swffi_stamp(T)
+    task.read_clock()
     local is_ended = loop(credit)
     after_batch(task, credit)
     return is_ended and DONE or RAN
@@ -520,6 +525,7 @@ local function custom_body(task, x)
     local credit = C.swffi_task_credit(T)
     if credit == 0 then return WAIT_TIME end
     T.stamp = C.swffi_stamp(T)
+    task.read_clock()
     T.at, made = x.at, 0
     local ok, result = xpcall(x.component.operator.get_events, x.trace, x.self, out)
     C.swffi_task_give_credit(T, credit - made)
@@ -577,6 +583,9 @@ end
 
 --- Gives a task what its components need before they are built.
 function M.prepare(task)
+  local T, clock = task.T, ffi.new("sw_clock")
+  task.clock = clock
+  task.read_clock = function() clock.now = tonumber(T.now_ms) end
   task.due = ffi.new("int64_t[8]", FAR, FAR, FAR, FAR, FAR, FAR, FAR, FAR)
   task.timed, task.expiring, task.batches = {}, {}, 0
   task.advance = function(domain, wm) return advance(task, domain, wm) end

@@ -59,6 +59,7 @@ local function port_slow_path(task, x, port, stages, put, key_scratch)
       local key, key_len, index = nil, 0, 0
       if key_scratch then key, key_len = key_scratch.data, extra else index = extra or 0 end
       rc = stages.wait_for_room(T, port, row, function() return put(row, extra) end, key, key_len, index)
+      task.read_clock()
     end
     if rc ~= 0 then return x.fail(errors.task_error(T), event, time) end
   end
