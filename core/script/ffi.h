@@ -37,6 +37,7 @@ typedef struct sw_keyed_string { uint32_t len; char bytes[1]; } sw_keyed_string;
 typedef struct sw_error { int code; char text[1024]; } sw_error;
 typedef struct sw_instance {
     uint64_t n_in, n_out, late, dropped, malformed, errors, dead_letters, unread, acked, replayed;
+    const struct sw_instance *fed_by;
 } sw_instance;
 typedef struct sw_input { int64_t wm; sw_batch *batch; uint32_t edge, is_ended; } sw_input;
 typedef struct sw_task {

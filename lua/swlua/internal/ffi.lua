@@ -42,7 +42,7 @@ local function check_layout()
     ffi.sizeof("sw_entry"), ffi.offsetof("sw_entry", "changed_ms"), ffi.offsetof("sw_entry", "bytes"),
     ffi.offsetof("sw_entry", "live"), ffi.offsetof("sw_entry", "save_due"),
     ffi.sizeof("sw_keyed_recent"), ffi.offsetof("sw_keyed_recent", "slots"),
-    ffi.offsetof("sw_instance", "replayed"),
+    ffi.offsetof("sw_instance", "fed_by"),
     ffi.offsetof("sw_input", "batch"), ffi.offsetof("sw_input", "is_ended"),
     ffi.offsetof("sw_task", "timer_ms"), ffi.offsetof("sw_task", "at"), ffi.offsetof("sw_task", "number"),
     ffi.offsetof("sw_task", "is_released"),
@@ -55,6 +55,11 @@ local function check_layout()
   end
 end
 check_layout()
+
+--- Events that came to an instance (sw_instance_in of run/instance.h).
+function M.events_in(instance)
+  return tonumber(instance.fed_by ~= nil and instance.fed_by.n_out or instance.n_in)
+end
 
 --- A growable piece of memory outside the Lua heap. Keep `anchor` as long as the pointer.
 ---@return ffi.cdata* scratch, userdata anchor

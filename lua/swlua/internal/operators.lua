@@ -98,7 +98,7 @@ local function collector(task, x, state, keyed, encode)
   out.emit_to = emit_to_function(x, named_emitters(x, state, encode))
   out.now = function() return tonumber(C.swffi_now_ms(T)) end
   local fields = {
-    time = function() return state.time end,
+    time = function() return x.moment.time end,
     watermark = function() return tonumber(x.firing or T.wm[x.domain]) end,
     from = function() return state.from end,
     key = function()
@@ -246,10 +246,9 @@ function builders.filter(task, x)
 end
 
 function builders.flat_map(_, x)
-  local state = { time = 0 }
   local pass = x.consumers("default") or x.stages.unread(x)
-  local emit = x.stages.emitter(x, state, x.encoder("emit got"), pass)
-  return x.stages.flat_map(x, x.component.fn, state, emit)
+  local emit = x.stages.emitter(x, {}, x.encoder("emit got"), pass)
+  return x.stages.flat_map(x, x.component.fn, emit)
 end
 
 function builders.event_time(task, x)
@@ -324,7 +323,7 @@ local function with_ttl(x, reset, pass)
   end
 end
 
-local function record_state(x, keyed, fn, state, out)
+local function record_state(x, keyed, fn, _, out)
   local layout = records.state_of(x.component.state_schema)
   local after = drop_when_empty(x, keyed, layout.words)
   x.state_of = function(entry)
@@ -343,7 +342,7 @@ local function record_state(x, keyed, fn, state, out)
     local record = x.state_of(entry)
     for _, field in ipairs(layout.fields) do record[field.name] = nil end
   end
-  return x.stages.apply_record_state(x, fn, x.self, state, out, keyed, layout, after)
+  return x.stages.apply_record_state(x, fn, x.self, out, keyed, layout, after)
 end
 
 local function table_state(x, keyed, fn, state, out)
@@ -357,7 +356,7 @@ local function table_state(x, keyed, fn, state, out)
 end
 
 --- The call of on_timer for the key and timer that `keyed` has selected.
-local function timer_caller(x, keyed, on_timer, state, out)
+local function timer_caller(x, keyed, on_timer, out)
   local has_state = x.component.keyed
   return function()
     local time = tonumber(keyed.timer_time)
@@ -365,7 +364,7 @@ local function timer_caller(x, keyed, on_timer, state, out)
     local entry = keyed.entry
     local value = has_state and x.state_of(entry) or nil
     records.current.keyed = keyed
-    state.time = time
+    x.moment.time = time
     x.task.at = x.at
     local was_ordered = x.order.on
     x.order.on = was_ordered or has_state
@@ -391,7 +390,7 @@ function builders.apply(task, x)
   local operator = component.operator
   local fn = operator and operator.apply or component.fn
   local on_timer = operator and operator.on_timer or component.options.on_timer
-  local state = { time = 0, from = "" }
+  local state = { from = "" }
   x.state = state
   local keyed
   if component.keyed or on_timer then
@@ -403,8 +402,8 @@ function builders.apply(task, x)
     if not component.keyed then select_nil_key(keyed) end
   end
   local out = collector(task, x, state, keyed, x.encoder("emit got"))
-  if on_timer then x.call_timer = timer_caller(x, keyed, on_timer, state, out) end
-  if not component.keyed then return x.stages.apply(x, fn, x.self, state, out) end
+  if on_timer then x.call_timer = timer_caller(x, keyed, on_timer, out) end
+  if not component.keyed then return x.stages.apply(x, fn, x.self, out) end
   local make = component.state_schema and record_state or table_state
   local pass = make(x, keyed, fn, state, out)
   if x.has_ttl then pass = with_ttl(x, x.reset, pass) end

@@ -126,7 +126,8 @@ local function make_setter(i, field, where)
   return compile(fill([[return function(r, v)
     if v == nil then r.sw__p[WORD] = band(r.sw__p[WORD], bnot(MASK)) return end
     ]] .. converters[field.type] .. "\n" .. store .. [[
-    r.sw__p[WORD] = bor(r.sw__p[WORD], MASK) end]], i, field), "record." .. field.name)
+    local present = r.sw__p[WORD]
+    if band(present, MASK) == 0 then r.sw__p[WORD] = bor(present, MASK) end end]], i, field), "record." .. field.name)
 end
 
 --- A reader of a string field that its caller only hands on, or compares with these constants (internal/passing.lua).
@@ -278,16 +279,18 @@ stays.time = stays.i64:gsub("%(i64%)", "(time in ms)")
 -- the sum of their magnitudes is.
 local stays_quickly = {
   f64 = [[if type(v) ~= "number" then return exact(t) end]],
-  i64 = [[if type(v) ~= "number" or floor(v) ~= v then return exact(t) end sum = sum + abs(v)]],
+  i64 = [[if type(v) ~= "number" or floor(v) ~= v then return exact(t) end ADD abs(v)]],
   bool = [[if type(v) ~= "boolean" then return exact(t) end]],
   string = [[if type(v) ~= "string" then return exact(t) end]],
 }
 stays_quickly.time = stays_quickly.i64
 
 local function table_check_text(schema, head, tests, tail)
-  local out = { head }
+  local out, sum = { head }, "sum ="
   for i, field in ipairs(schema.fields) do
-    out[#out + 1] = fill("do local v = t[NAME] if v ~= nil then " .. tests[field.type] .. " end end", i, field)
+    local test, count = tests[field.type]:gsub("ADD", sum)
+    if count > 0 then sum = "sum = sum +" end
+    out[#out + 1] = fill("do local v = t[NAME] if v ~= nil then " .. test .. " end end", i, field)
   end
   out[#out + 1] = tail
   return table.concat(out, "\n")

@@ -20,6 +20,9 @@ local cast, band, type = ffi.cast, bit.band, type
 
 local M = {}
 
+--- In memory of its own type, the JIT finds it unchanged by what an event does to other memory.
+ffi.cdef("typedef struct sw_moment { double time; } sw_moment;")
+
 --- pairs over engine-owned tables is ordered while this is on (internal/order.lua replaces the global).
 M.order = require("swlua.internal.order").state
 
@@ -261,7 +264,8 @@ local function context(task, desc)
     job = task.job.name, task = task.T, task_pointer = task.pointer, instance = cast(f.instance_p, desc.instance),
     policy = component.options.on_error or task.job.settings.on_error, trace = errors.trace,
     current = records.current, order = M.order, strict = task.options.strict, entries = {}, row_entries = {},
-    domain = 0, emitted = {}, copy = values.copy, has_ttl = component.options.ttl_ms ~= nil,
+    moment = ffi.new("sw_moment"), domain = 0,
+    emitted = {}, copy = values.copy, has_ttl = component.options.ttl_ms ~= nil,
     fn = component.fn or (component.operator and (component.operator.apply or component.operator.get_events))
       or (component.connector and component.connector.fn),
     about = { id = task.number, count = task.count, job = task.job.name, component = component.name,
@@ -313,6 +317,25 @@ local function set_domain(task, x)
   end
 end
 
+local EMITS_BY_DEFAULT_OUTPUT_ONLY = { map = true, filter = true }
+
+--- Is all that comes to x what one other component of the task emits? Then it is counted once, over there.
+local function set_feeder(task, x)
+  local inputs, feeder = 0, nil
+  for i, edge in ipairs(task.edges) do
+    if edge.to == x.index then
+      inputs = inputs + 1
+      local upstream = core.edge(task.worker, i - 1) and task.by_index[edge.from]
+      local is_plain = upstream and edge.output == "default" and edge.grouping == "forward"
+      if is_plain and (EMITS_BY_DEFAULT_OUTPUT_ONLY[upstream.component.op] or upstream.component.connector) then
+        feeder = upstream
+      end
+    end
+  end
+  if inputs > 1 or not feeder then return end
+  x.is_fed, x.instance.fed_by = true, feeder.instance
+end
+
 --- Marks the components that read dead_letters(), directly or not: they skip.
 local function mark_behind_dead_letters(job)
   for _, component in ipairs(job.components) do
@@ -343,6 +366,7 @@ local function make_task(worker, job, edges, desc, options)
     local x = context(task, part)
     task.order[i], task.by_index[part.index] = x, x
     set_domain(task, x)
+    set_feeder(task, x)
   end
   task.head = task.order[1]
   for i = #task.order, 1, -1 do operators.build(task, task.order[i]) end

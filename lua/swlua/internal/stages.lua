@@ -9,6 +9,8 @@
 --
 -- The context `x` of a component (made by internal/runtime.lua):
 --   task, instance           cdata
+--   is_fed                   what comes is counted where it was emitted
+--   moment                   cdata: the time of the event at work
 --   at                       component index + 1: the watchdog names whose code runs; cleared when the task yields
 --   fail(err, event, time)   counts, skips, sets aside, or fails the job
 --   trace                    message handler for xpcall
@@ -49,12 +51,13 @@ end
 --- map. `encode` turns what the function returned into the event to pass on (checks it, or writes a record).
 function M.map(x, fn, encode, pass)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local is_fed = x.is_fed
   local function call(event)
     local result = encode(fn(event))
     return result
   end
   return function(event, time)
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
     local ok, result = xpcall(call, trace, event)
     if not ok then return fail(result, event, time) end
@@ -67,6 +70,7 @@ end
 -- those fields' bytes from the event. `plain` is the ordinary stage, for events of another shape.
 function M.map_passing(x, fn, pointer, view, write, plain, pass)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local is_fed = x.is_fed
   local istype = ffi.istype
   local function call(event)
     local result = write(fn(view(event)), event)
@@ -74,7 +78,7 @@ function M.map_passing(x, fn, pointer, view, write, plain, pass)
   end
   return function(event, time)
     if not istype(pointer, event) or event.sw__h.flags ~= 0 then return plain(event, time) end
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
     local ok, result = xpcall(call, trace, event)
     if not ok then return fail(result, event, time) end
@@ -86,6 +90,7 @@ end
 --- filter of records where the function only compares some string fields with constants.
 function M.filter_comparing(x, fn, pointer, view, plain, pass)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local is_fed = x.is_fed
   local istype = ffi.istype
   local function call(event)
     local result = fn(view(event))
@@ -93,7 +98,7 @@ function M.filter_comparing(x, fn, pointer, view, plain, pass)
   end
   return function(event, time)
     if not istype(pointer, event) or event.sw__h.flags ~= 0 then return plain(event, time) end
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
     local ok, keep = xpcall(call, trace, event)
     if not ok then return fail(keep, event, time) end
@@ -106,8 +111,9 @@ end
 
 function M.filter(x, fn, pass)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local is_fed = x.is_fed
   return function(event, time)
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
     local ok, keep = xpcall(fn, trace, event)
     if not ok then return fail(keep, event, time) end
@@ -118,53 +124,56 @@ function M.filter(x, fn, pass)
   end
 end
 
---- What user code emits with: `state.time` is the time of the event at work.
+--- What user code emits with: without a time of its own an event gets that of the event at work.
 function M.emitter(x, state, encode, pass)
-  local task, instance, at, copy = x.task, x.instance, x.at, x.copy
+  local task, instance, at, copy, moment = x.task, x.instance, x.at, x.copy, x.moment
   return function(event, time)
     if event == state.value then event = copy(event) end -- The state table goes on changing.
     local encoded = encode(event)
     instance.n_out = instance.n_out + 1
-    pass(encoded, time or state.time)
+    pass(encoded, time or moment.time)
     task.at = at
   end
 end
 
-function M.flat_map(x, fn, state, emit)
+function M.flat_map(x, fn, emit)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local is_fed, moment = x.is_fed, x.moment
   return function(event, time)
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
-    state.time = time
+    moment.time = time
     local ok, err = xpcall(fn, trace, event, emit)
     if not ok then return fail(err, event, time) end
   end
 end
 
 --- apply of an operator without keyed state.
-function M.apply(x, fn, self, state, out)
+function M.apply(x, fn, self, out)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local is_fed, moment = x.is_fed, x.moment
   local call = self and function(event) fn(self, event, out) end or function(event) fn(event, out) end
   return function(event, time)
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
-    state.time = time
+    moment.time = time
     local ok, err = xpcall(call, trace, event)
     if not ok then return fail(err, event, time) end
   end
 end
 
 --- apply of an operator with a state record. Called with the entry of the event's key.
-function M.apply_record_state(x, fn, self, state, out, keyed, layout, after)
+function M.apply_record_state(x, fn, self, out, keyed, layout, after)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local is_fed, moment = x.is_fed, x.moment
   local current, pointer, entry_size = x.current, layout.pointer, f.ENTRY_SIZE
   local call = self and function(event, record) fn(self, event, out, record) end
     or function(event, record) fn(event, out, record) end
   local is_small, has_strings, has_ttl = layout.words == 2, layout.has_strings, x.has_ttl
   return function(event, time, entry)
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
-    state.time = time
+    moment.time = time
     if has_strings then current.keyed = keyed end
     local record = cast(pointer, cast(bytes_p, entry) + entry_size)
     local ok, err = xpcall(call, trace, event, record)
@@ -177,13 +186,14 @@ end
 --- apply of an operator with a state table.
 function M.apply_table_state(x, fn, self, state, out, tables)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local is_fed, moment = x.is_fed, x.moment
   local call = self and function(event, t) fn(self, event, out, t) end
     or function(event, t) fn(event, out, t) end
   local take, give_back, has_ttl, order = tables.take, tables.give_back, x.has_ttl, x.order
   return function(event, time, entry)
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
-    state.time = time
+    moment.time = time
     local t = take(entry)
     state.value = t
     local was_ordered = order.on
@@ -368,9 +378,9 @@ end
 
 --- A sink in C at the head of its task: takes rows as they are. An error of an event finds it decoded only then.
 function M.row_sink(x, sink, slow)
-  local task, instance = x.task, x.instance
+  local task, instance, is_fed = x.task, x.instance, x.is_fed
   return function(row, event, time)
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     local rc = C.swffi_sink_write(task, sink, row)
     if rc ~= 0 then slow(rc, event or x.event_of(row), time) end
   end
@@ -378,9 +388,9 @@ end
 
 --- Counts what reaches a sink.
 function M.counted(x, pass)
-  local instance = x.instance
+  local instance, is_fed = x.instance, x.is_fed
   return function(event, time)
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     pass(event, time)
   end
 end
@@ -416,16 +426,19 @@ end
 
 --- A sink that takes no notice.
 function M.null_sink(x)
-  local instance = x.instance
-  return function() instance.n_in = instance.n_in + 1 end
+  local instance, is_fed = x.instance, x.is_fed
+  return function()
+    if not is_fed then instance.n_in = instance.n_in + 1 end
+  end
 end
 
 --- A sink in Lua.
 function M.custom_sink(x, fn, self)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local is_fed = x.is_fed
   local function call(event) fn(self, event) end
   return function(event, time)
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
     local ok, err = xpcall(call, trace, event)
     if not ok then return fail(err, event, time) end
