@@ -10,12 +10,12 @@
 
 /* Counters of one instance of one component: the fields of the report. Written by its worker, read by anyone. */
 typedef struct sw_instance {
-    uint64_t in, out;              /* events that came (see sw_instance_in), and were emitted */
-    uint64_t late, dropped;        /* events behind the watermark, and those thrown away */
-    uint64_t malformed;            /* input that did not parse */
-    uint64_t errors, dead_letters; /* failed calls of user code; those set aside */
-    uint64_t unread;               /* emitted to an output nobody reads */
-    uint64_t acked, replayed;      /* acknowledged, and sent once more */
+    uint64_t in, out;                 /* events that came (see sw_instance_in), and were emitted */
+    uint64_t late, dropped;           /* events behind the watermark, and those thrown away */
+    uint64_t malformed;               /* input that did not parse */
+    uint64_t errors, dead_letters;    /* failed calls of user code; those set aside */
+    uint64_t unread;                  /* emitted to an output nobody reads */
+    uint64_t acked, replayed;         /* acknowledged, and sent once more */
     const struct sw_instance *fed_by; /* what this one emits is all that comes, and is not counted twice; or NULL */
     /* --- private --- */
     uint32_t component; /* index in the graph */
