@@ -62,6 +62,8 @@ local env = {
 M.current = env.current -- .keyed: the sw_keyed_instance whose state record is being changed
 
 local function compile(text, name, extra)
+  text = "local type, tonumber, band, bor, bnot, abs, floor, cast, istype = type, tonumber, band, bor, bnot, abs, "
+    .. "floor, cast, istype\n" .. text
   local chunk = assert(loadstring(text, "=" .. name))
   return setfenv(chunk, setmetatable(extra or {}, { __index = env }))()
 end
@@ -75,9 +77,10 @@ local converters = {
   f64 = [[if type(v) ~= "number" then
     if istype(int64, v) or istype(uint64, v) then v = tonumber(v) else bad_value(NAME, "a number (f64)", v) end end]],
   i64 = [[if type(v) == "number" then
-    local whole = cast(int64, v)
-    if tonumber(whole) ~= v or v >= 9223372036854775808 then bad_value(NAME, "an integer (i64)", v) end
-    v = whole
+    if floor(v) ~= v or abs(v) >= 9007199254740992 then
+      if tonumber(cast(int64, v)) ~= v or v >= 9223372036854775808 then bad_value(NAME, "an integer (i64)", v) end
+    end
+    v = cast(int64, v)
     elseif not istype(int64, v) then
       if istype(uint64, v) and v < 9223372036854775808ULL then v = cast(int64, v)
       else bad_value(NAME, "an integer (i64)", v) end end]],
@@ -89,7 +92,7 @@ converters.time = converters.i64:gsub("%(i64%)", "(time in ms)")
 local readers = {
   f64 = "return r.sw__I",
   i64 = [[local v = r.sw__I local n = tonumber(v)
-    if n < 9007199254740992 and n > -9007199254740992 then return n end return v]],
+    if abs(n) < 9007199254740992 then return n end return v]],
   bool = "return r.sw__I ~= 0",
   time = "return tonumber(r.sw__I)",
 }
