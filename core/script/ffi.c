@@ -154,6 +154,12 @@ SW_FFI_EXPORT int swffi_port_put_to(sw_task *task, sw_port *port, const sw_row *
     return note_blocked(task, port, sw_port_put_to(port, row, instance));
 }
 
+SW_FFI_EXPORT sw_row *swffi_port_put_header(sw_task *task, sw_port *port, sw_row *header, uint32_t instance)
+{
+    header->stamp = task->stamp;
+    return sw_port_put_header(port, header, instance);
+}
+
 SW_FFI_EXPORT int swffi_port_put_over(sw_task *task, sw_port *port, const sw_row *row, const uint8_t *key,
                                       uint32_t key_len, uint32_t instance)
 {

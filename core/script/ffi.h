@@ -88,6 +88,7 @@ int swffi_task_close_sinks(sw_task *task);
 int swffi_port_put(sw_task *task, sw_port *port, const sw_row *row);
 int swffi_port_put_key(sw_task *task, sw_port *port, const sw_row *row, const uint8_t *key, uint32_t key_len);
 int swffi_port_put_to(sw_task *task, sw_port *port, const sw_row *row, uint32_t instance);
+sw_row *swffi_port_put_header(sw_task *task, sw_port *port, sw_row *header, uint32_t instance);
 int swffi_port_put_over(sw_task *task, sw_port *port, const sw_row *row, const uint8_t *key, uint32_t key_len,
                         uint32_t instance);
 int swffi_sink_write(sw_task *task, sw_sink *sink, const sw_row *row);

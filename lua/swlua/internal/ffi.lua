@@ -13,6 +13,7 @@ local M = { C = C, ffi = ffi, core = core }
 
 M.OK, M.FULL = 0, core.codes.SW_EFULL
 M.EVENT, M.MALFORMED, M.WATERMARK, M.CONTROL, M.END = 0, 1, 2, 3, 4
+M.ALTERED, M.PLAIN = 1, 2 -- flags of a row
 M.RAN, M.WAIT_INPUT, M.WAIT_ROOM, M.WAIT_TIME, M.DONE, M.FAILED, M.WAIT_COMMIT = 1, 2, 3, 4, 5, 6, 7
 
 M.row_p = ffi.typeof("sw_row *")

@@ -263,9 +263,20 @@ local function input_handlers(task)
   return handlers
 end
 
+--- Edges whose rows nobody decodes here: they are records, or go to a sink in C.
+local function edges_not_decoded(task)
+  local found = {}
+  for i, edge in ipairs(task.edges) do
+    local has_schema = task.job.components[edge.from + 1].schema ~= nil
+    local is_of_schema = has_schema and edge.output ~= "dead_letters" and edge.output ~= "malformed"
+    found[i - 1] = is_of_schema or task.head.takes_rows ~= nil
+  end
+  return found
+end
+
 local function channel_body(task)
   local T, events, handlers = task.T, {}, input_handlers(task)
-  local is_raw = task.head.takes_rows ~= nil
+  local is_raw = edges_not_decoded(task)
   local prefetch = task.head.keyed and task.head.component.keyed and task.head.keyed
   while not task.is_ended do
     fire_processing_timers(task)
@@ -275,7 +286,7 @@ local function channel_body(task)
       wait(task, WAIT_INPUT)
     else
       local batch = input.batch
-      if not is_raw then decode.batch(batch, events) end
+      if not is_raw[input.edge] then decode.batch(batch, events) end
       if prefetch then C.swffi_keyed_prefetch(prefetch, batch) end
       local count = batch.count
       handlers[input.edge](batch, input, events)

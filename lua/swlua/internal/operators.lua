@@ -152,18 +152,6 @@ local function gathered_entry(task, x, schema, to_row, direct, pass)
   return x.stages.keyed_gathered(x, x.keyed, to_row, x.drain, task.advance, direct)
 end
 
---- Turns what comes from a component with a schema into a row: a record, or a checked table that stands for it.
-local function record_row_maker(task, schema)
-  local S, anchor = f.scratch()
-  task.anchors[#task.anchors + 1] = anchor
-  local write, to_row = schema.writer(S), task.to_row
-  return function(event, time)
-    if type(event) == "table" then event = write(event) end
-    local row = to_row(event, time)
-    return row
-  end
-end
-
 --- Puts the look at the entries found last before `other` where the key is one field.
 local function keyed_by_one(x, edge, other, pass)
   if #edge.fields > 1 then return other end
@@ -180,7 +168,7 @@ local function keyed_entry(task, x, edge, pass)
   local upstream = task.job.components[edge.from + 1]
   if upstream.schema and edge.output == "default" then
     core.keyed_fields(x.keyed_anchor, edge.fields)
-    local to_row = record_row_maker(task, records.of(upstream.schema))
+    local to_row = task.record_row_maker(records.of(upstream.schema))
     local direct = keyed_by_one(x, edge, stages.keyed_by_fields(x, keyed, to_row, pass), pass)
     if not x.upstream_domain then return direct end
     return gathered_entry(task, x, upstream.schema, to_row, direct, pass)

@@ -77,30 +77,42 @@ local converters = {
   f64 = [[if type(v) ~= "number" then
     if istype(int64, v) or istype(uint64, v) then v = tonumber(v) else bad_value(NAME, "a number (f64)", v) end end]],
   i64 = [[if type(v) == "number" then
-    if floor(v) ~= v or abs(v) >= 9007199254740992 then
+    if floor(v) ~= v or abs(v) >= 9007199254740992 then NOT_PLAIN
       if tonumber(cast(int64, v)) ~= v or v >= 9223372036854775808 then bad_value(NAME, "an integer (i64)", v) end
     end
     v = cast(int64, v)
-    elseif not istype(int64, v) then
-      if istype(uint64, v) and v < 9223372036854775808ULL then v = cast(int64, v)
-      else bad_value(NAME, "an integer (i64)", v) end end]],
+    else NOT_PLAIN
+      if not istype(int64, v) then
+        if istype(uint64, v) and v < 9223372036854775808ULL then v = cast(int64, v)
+        else bad_value(NAME, "an integer (i64)", v) end end end]],
   bool = [[if type(v) ~= "boolean" then bad_value(NAME, "true or false (bool)", v) end v = v and 1 or 0]],
   string = [[if type(v) ~= "string" then bad_value(NAME, "a string", v) end]],
 }
 converters.time = converters.i64:gsub("%(i64%)", "(time in ms)")
+
+-- What to do where a whole number is found that is not within 2^53: a writer notes it.
+local NOT_PLAIN = "flags = 0"
 
 local readers = {
   f64 = "return r.sw__I",
   i64 = [[local v = r.sw__I local n = tonumber(v)
     if abs(n) < 9007199254740992 then return n end return v]],
   bool = "return r.sw__I ~= 0",
-  time = "return tonumber(r.sw__I)",
+  time = "local n = tonumber(r.sw__I) return n",
+}
+--- The same where the record is known to be plain. (No tail calls: the recorder bounds them.)
+local plain_readers = {
+  f64 = "return r.sw__I",
+  i64 = "local n = tonumber(r.sw__I) return n",
+  bool = "return r.sw__I ~= 0",
+  time = "local n = tonumber(r.sw__I) return n",
+  string = "local s = ffi_string(cast(bytes_p, r) + r.sw__I, r.sw__Il) return s",
 }
 local string_reader = {
   row = [[local n = r.sw__Il
     if n == 4294967295 then return overflow[r.sw__I] end
-    return ffi_string(cast(bytes_p, r) + r.sw__I, n)]],
-  state = "local s = r.sw__I return ffi_string(s.bytes, s.len)",
+    local s = ffi_string(cast(bytes_p, r) + r.sw__I, n) return s]],
+  state = "local s = r.sw__I local text = ffi_string(s.bytes, s.len) return text",
 }
 local string_writer = {
   row = [[local at = #overflow + 1 overflow[at] = v r.sw__I = at r.sw__Il = 4294967295
@@ -119,16 +131,18 @@ end
 
 local function make_reader(i, field, where)
   local body = field.type == "string" and string_reader[where] or readers[field.type]
-  return compile(fill([[return function(r)
+  local quick = where == "row" and "if r.sw__h.flags == 2 then " .. plain_readers[field.type] .. " end" or ""
+  return compile(fill("return function(r) " .. quick .. [[
     if band(r.sw__p[WORD], MASK) == 0 then return nil end
     ]] .. body .. " end", i, field), "record." .. field.name)
 end
 
 local function make_setter(i, field, where)
   local store = field.type == "string" and string_writer[where] or "r.sw__I = v"
-  return compile(fill([[return function(r, v)
+  local altered = where == "row" and "if r.sw__h.flags == 2 then r.sw__h.flags = 0 end" or ""
+  return compile(fill("return function(r, v) " .. altered .. [[
     if v == nil then r.sw__p[WORD] = band(r.sw__p[WORD], bnot(MASK)) return end
-    ]] .. converters[field.type] .. "\n" .. store .. [[
+    ]] .. converters[field.type]:gsub("NOT_PLAIN", "") .. "\n" .. store .. [[
     local present = r.sw__p[WORD]
     if band(present, MASK) == 0 then r.sw__p[WORD] = bor(present, MASK) end end]], i, field), "record." .. field.name)
 end
@@ -215,20 +229,29 @@ local function string_store(passed)
     :format(passed, passed, store)
 end
 
-local function put_slots(out, schema, passed)
-  local word = -1
+--- What a slot holds of a value that is known to fit.
+local trusted = { f64 = "", i64 = "v = cast(int64, v)", time = "v = cast(int64, v)", bool = "v = v and 1 or 0" }
+
+local function put_slots(out, schema, passed, converters_used)
+  local word, full = -1, 0
+  local function finish_word()
+    out[#out + 1] = ("r.sw__p[%d] = p if p ~= %d then flags = 0 end end"):format(word, full)
+  end
+  out[#out + 1] = "local flags = 2"
   for i, field in ipairs(schema.fields) do
-    local w = bit_of(i)
+    local w, mask = bit_of(i)
     if w ~= word then
-      if word >= 0 then out[#out + 1] = ("r.sw__p[%d] = p end"):format(word) end
+      if word >= 0 then finish_word() end
       out[#out + 1] = "do local p = 0"
-      word = w
+      word, full = w, 0
     end
+    full = bit.bor(full, mask)
     local store = field.type == "string" and string_store(passed[field.name])
-      or converters[field.type] .. " r.sw__I = v"
+      or converters_used[field.type]:gsub("NOT_PLAIN", NOT_PLAIN) .. " r.sw__I = v"
     out[#out + 1] = fill("do local v = t[NAME] if v ~= nil then " .. store .. " p = bor(p, MASK) end end", i, field)
   end
-  out[#out + 1] = ("r.sw__p[%d] = p end"):format(word)
+  finish_word()
+  out[#out + 1] = "r.sw__h.flags = flags"
   for w = word + 1, words(schema) - 1 do out[#out + 1] = ("r.sw__p[%d] = 0"):format(w) end
 end
 
@@ -236,8 +259,7 @@ end
 -- never changes of the header is written once; only records with strings change their length.
 local function writer_text(schema, ctype_name, passed)
   local fixed = f.ROW_SIZE + words(schema) * 4 + 8 * #schema.fields
-  local has_strings = false
-  for _, field in ipairs(schema.fields) do has_strings = has_strings or field.type == "string" end
+  local has_strings = schema.has_strings
   local out = { ([[local ptr = ffi.typeof("%s *")
     return function(S)
     local function prepare(len)
@@ -257,10 +279,35 @@ local function writer_text(schema, ctype_name, passed)
       if len > S.cap then r = prepare(len) end
       local data, off = S.data, %d
       local h = r.sw__h
-      h.len, h.body_len, h.flags = len, size - %d, 0]]):format(fixed, f.ROW_SIZE)
+      h.len, h.body_len = len, size - %d]]):format(fixed, f.ROW_SIZE)
   end
-  put_slots(out, schema, passed)
+  put_slots(out, schema, passed, converters)
   out[#out + 1] = "return r end end"
+  return table.concat(out, "\n")
+end
+
+--- Text of a function that binds a row's header and returns the sender: it puts the header of a table that was
+-- checked to `port`, and writes the rest in place. False where the port does not take it so.
+local function sender_text(schema, ctype_name)
+  local fixed = f.ROW_SIZE + words(schema) * 4 + 8 * #schema.fields
+  local out = { ([[local ptr = ffi.typeof("%s *")
+    return function(head)
+    head.len, head.body_len, head.schema = %d, %d, %d
+    return function(t, time, task, port, instance)]]):format(ctype_name, fixed, fixed - f.ROW_SIZE, schema.id) }
+  if schema.has_strings then
+    out[#out + 1] = ("local size = %d"):format(fixed)
+    put_strings_length(out, schema, {})
+    out[#out + 1] = ("head.len, head.body_len = band(size + 7, -8), size - %d"):format(f.ROW_SIZE)
+  end
+  out[#out + 1] = [[head.time = time
+    local row = C.swffi_port_put_header(task, port, head, instance)
+    if row == nil then return false end
+    local r = cast(ptr, row)]]
+  if schema.has_strings then
+    out[#out + 1] = ("local data, off = cast(bytes_p, row), %d"):format(fixed)
+  end
+  put_slots(out, schema, {}, trusted)
+  out[#out + 1] = "return true end end"
   return table.concat(out, "\n")
 end
 
@@ -337,6 +384,8 @@ function M.of(schema)
   ffi.cdef(("typedef struct %s { sw_row sw__h; %s } %s;"):format(name, struct_body(schema, slot_types.string), name))
   made.ctype = ffi.typeof(name)
   made.pointer = ffi.typeof(name .. " *")
+  made.has_strings = false
+  for _, field in ipairs(schema.fields) do made.has_strings = made.has_strings or field.type == "string" end
   made.get, made.set = attach_metatable(made, made.ctype, "row")
   made.check_fields = make_check(made)
   made.table_check = function() return make_table_check(made) end
@@ -344,6 +393,7 @@ function M.of(schema)
   made.writer = function(S, passed) -- compiled anew each time: every writer gets its own traces
     return compile(writer_text(made, name, passed or {}), "record.write")(S)
   end
+  made.sender = function(head) return compile(sender_text(made, name), "record.send")(head) end
   local pointer, cast = made.pointer, ffi.cast
   made.view = function(row)
     local record = cast(pointer, row)
@@ -390,8 +440,8 @@ function M.state_of(schema)
   local made = states_by_text[schema.text]
   if made then return made end
   local row_schema = M.of(schema)
-  made = { fields = schema.fields, text = schema.text, id = row_schema.id, words = words(schema) }
-  for _, field in ipairs(schema.fields) do made.has_strings = made.has_strings or field.type == "string" end
+  made = { fields = schema.fields, text = schema.text, id = row_schema.id, words = words(schema),
+    has_strings = row_schema.has_strings }
   local name = "sw_state_" .. made.id
   ffi.cdef(("typedef struct %s { %s } %s;"):format(name, struct_body(schema, "sw_keyed_string *sw__%d;"), name))
   made.pointer = ffi.typeof(name .. " *")
@@ -496,7 +546,7 @@ local flatten_copy = M.flattener()
 values.record_copy = function(v)
   local schema = M.schema_of(v)
   if not schema then return nil end
-  if v.sw__h.flags ~= 0 then v = flatten_copy(v) end
+  if v.sw__h.flags == f.ALTERED then v = flatten_copy(v) end
   local len = v.sw__h.len
   local memory = ffi.new("uint8_t[?]", len)
   ffi.copy(memory, v, len)

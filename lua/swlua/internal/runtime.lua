@@ -16,7 +16,7 @@ local text = require("swlua.internal.text")
 local values = require("swlua.values")
 
 local ffi, C, core = f.ffi, f.C, f.core
-local cast, band, type = ffi.cast, bit.band, type
+local cast, band, type, ALTERED = ffi.cast, bit.band, type, f.ALTERED
 
 local M = {}
 
@@ -39,7 +39,7 @@ local function row_maker(task)
     local row
     if type(event) == "cdata" then
       row = cast(row_p, event)
-      if row.flags ~= 0 then row = cast(row_p, flatten(event)) end
+      if row.flags == ALTERED then row = cast(row_p, flatten(event)) end
     else
       local n = pack.event(S, head, event)
       local len = band(n + 7, -8)
@@ -54,6 +54,23 @@ local function row_maker(task)
   end
 end
 
+--- Groupings that look at nothing of an event.
+local PLAIN_GROUPINGS = { forward = true, shuffle = true, global = true }
+
+--- Turns what comes from a component with a schema into a row: a record, or a checked table that stands for it.
+local function record_row_maker(task)
+  return function(schema)
+    local S, anchor = f.scratch()
+    task.anchors[#task.anchors + 1] = anchor
+    local write, to_row = schema.writer(S), task.to_row
+    return function(event, time)
+      if type(event) == "table" then event = write(event) end
+      local row = to_row(event, time)
+      return row
+    end
+  end
+end
+
 --- The cold path of a port: waits for room, or fails the event whose key cannot be one.
 local function port_slow_path(task, x, port, stages, put, key_scratch)
   local T = task.T
@@ -61,16 +78,29 @@ local function port_slow_path(task, x, port, stages, put, key_scratch)
     if rc == f.FULL then
       local key, key_len, index = nil, 0, 0
       if key_scratch then key, key_len = key_scratch.data, extra else index = extra or 0 end
-      rc = stages.wait_for_room(T, port, row, function() return put(row, extra) end, key, key_len, index)
+      rc = stages.wait_for_room(T, port, row, put, extra, key, key_len, index)
       task.read_clock()
     end
     if rc ~= 0 then return x.fail(errors.task_error(T), event, time) end
   end
 end
 
+--- How events of a component with a schema leave: `send` writes a checked table where its row lies, `to_row` makes
+-- a row of what does not go that way.
+local function record_sender(task, schema)
+  local head = ffi.new("sw_row")
+  task.anchors[#task.anchors + 1] = head
+  return schema.sender(cast(f.row_p, head)), schema.table_check(), task.record_row_maker(schema)
+end
+
 local function port_stage(task, x, edge_index, edge, may_collect)
   local stages = core.chunk("swlua.internal.stages")()
   local T = task.T
+  local to_row, send, fits = task.to_row, nil, nil
+  if x.component.schema and edge.output ~= "dead_letters" and edge.output ~= "malformed" then
+    send, fits, to_row = record_sender(task, records.of(x.component.schema))
+    may_collect = false
+  end
   local port = cast(f.port_p, task.ports[edge_index])
   if x.domain > 0 then core.port_domain(task.pointer, task.ports[edge_index], x.domain) end
   if edge.grouping == "key" and edge.fn then
@@ -78,15 +108,18 @@ local function port_stage(task, x, edge_index, edge, may_collect)
     task.anchors[#task.anchors + 1] = anchor
     local function put(row, n) return C.swffi_port_put_key(T, port, row, S.data, n) end
     local slow = port_slow_path(task, x, port, stages, put, S)
-    return stages.port_by_function(x, port, edge.fn, S, pack.key, task.to_row, slow)
+    return stages.port_by_function(x, port, edge.fn, S, pack.key, to_row, slow)
   end
   if edge.grouping == "partition" then
     local _, count = core.edge(task.worker, edge_index)
     local function put(row, index) return C.swffi_port_put_to(T, port, row, index) end
-    return stages.port_by_partition(x, port, edge.fn, count, task.to_row, port_slow_path(task, x, port, stages, put))
+    local slow = port_slow_path(task, x, port, stages, put)
+    return stages.port_by_partition(x, port, edge.fn, count, to_row, slow, fits, send)
   end
   local function put(row) return C.swffi_port_put(T, port, row) end
-  local direct = stages.port(x, port, task.to_row, port_slow_path(task, x, port, stages, put))
+  local slow = port_slow_path(task, x, port, stages, put)
+  if send and PLAIN_GROUPINGS[edge.grouping] then return stages.port_of_tables(x, port, to_row, slow, fits, send) end
+  local direct = stages.port(x, port, to_row, slow)
   return may_collect and collect.stage(task, x, task.ports[edge_index], nil, direct) or direct
 end
 
@@ -144,20 +177,22 @@ local function is_number_key(edge, consumer, schema)
 end
 
 --- Do the events of component `index` go only to functions in this task, which make other events of them (or
--- nothing)? Then a table stands for the record: the JIT never makes it, where writing and reading a record is work. A
--- filter hands on what it got.
-local function stays_inside(task, index, schema)
+-- nothing), or to ports that write them where they are sent? Then a table stands for the record: the JIT never makes
+-- it, where writing and reading a record is work. A filter hands on what it got.
+local function takes_tables(task, index, schema)
   local count = 0
   for i, edge in ipairs(task.edges) do
     if edge.from == index and edge.output ~= "dead_letters" and edge.output ~= "malformed" then
       count = count + 1
       local consumer = core.edge(task.worker, i - 1) and task.job.components[edge.to + 1]
-      if not consumer then return false end
-      if edge.grouping == "key" and not is_number_key(edge, consumer, schema) then return false end
-      if consumer.op == "sink" then
+      if not consumer then
+        if not PLAIN_GROUPINGS[edge.grouping] and edge.grouping ~= "partition" then return false end
+      elseif edge.grouping == "key" and not is_number_key(edge, consumer, schema) then
+        return false
+      elseif consumer.op == "sink" then
         if consumer.operator or consumer.connector.type ~= "null" then return false end
       elseif consumer.op == "filter" then
-        if not stays_inside(task, edge.to, schema) then return false end
+        if not takes_tables(task, edge.to, schema) then return false end
       elseif not makes_events[consumer.op] or not consumer.schema then
         return false
       end
@@ -166,7 +201,7 @@ local function stays_inside(task, index, schema)
   return count > 0
 end
 
---- The encoder of a component whose events stay inside.
+--- The encoder of a component whose events stay tables.
 local function table_encoder(schema, write, check_fields, otherwise)
   local fits, meta = schema.table_check(), schema.table_meta
   return function(event)
@@ -212,7 +247,7 @@ local function encoder(task, component, verb)
       end
       return refuse(event)
     end
-    if task.options.strict or not stays_inside(task, component.index - 1, schema) then return as_record end
+    if task.options.strict or not takes_tables(task, component.index - 1, schema) then return as_record end
     return table_encoder(schema, write, check_fields, as_record)
   end
   return function(event)
@@ -361,7 +396,7 @@ local function make_task(worker, job, edges, desc, options)
     anchors = {}, domains = 0, collectors = {}, sample = not options.strict and records.sample() or nil,
   }
   main.prepare(task)
-  task.to_row = row_maker(task)
+  task.to_row, task.record_row_maker = row_maker(task), record_row_maker(task)
   for i, part in ipairs(desc.components) do
     local x = context(task, part)
     task.order[i], task.by_index[part.index] = x, x

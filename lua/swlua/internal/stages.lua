@@ -18,7 +18,7 @@ local f = require("swlua.internal.ffi")
 local ffi, C = f.ffi, f.C
 local cast, type, xpcall, pcall, tonumber = ffi.cast, type, xpcall, pcall, tonumber
 local row_p, bytes_p = f.row_p, f.bytes_p
-local FULL, WAIT_ROOM = f.FULL, f.WAIT_ROOM
+local FULL, WAIT_ROOM, ALTERED = f.FULL, f.WAIT_ROOM, f.ALTERED
 local yield = coroutine.yield
 local band, bxor, rshift, tobit = bit.band, bit.bxor, bit.rshift, bit.tobit
 local GATHER = 128 -- rows looked up together
@@ -77,7 +77,7 @@ function M.map_passing(x, fn, pointer, view, write, plain, pass)
     return result
   end
   return function(event, time)
-    if not istype(pointer, event) or event.sw__h.flags ~= 0 then return plain(event, time) end
+    if not istype(pointer, event) or event.sw__h.flags == ALTERED then return plain(event, time) end
     if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
     local ok, result = xpcall(call, trace, event)
@@ -97,7 +97,7 @@ function M.filter_comparing(x, fn, pointer, view, plain, pass)
     return result
   end
   return function(event, time)
-    if not istype(pointer, event) or event.sw__h.flags ~= 0 then return plain(event, time) end
+    if not istype(pointer, event) or event.sw__h.flags == ALTERED then return plain(event, time) end
     if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
     local ok, keep = xpcall(call, trace, event)
@@ -315,7 +315,7 @@ end
 
 --- Sends a row that did not fit once there is room. Where the coroutine cannot yield (inside a callback of gsub or
 -- sort) the channel takes it over its bound, up to a limit.
-function M.wait_for_room(task, port, row, put, key, key_len, index)
+function M.wait_for_room(task, port, row, put, extra, key, key_len, index)
   local at = task.at
   while true do
     local ok = pcall(yield, WAIT_ROOM)
@@ -326,7 +326,7 @@ function M.wait_for_room(task, port, row, put, key, key_len, index)
       end
       return 0
     end
-    local rc = put()
+    local rc = put(row, extra)
     if rc ~= FULL then return rc end
   end
 end
@@ -335,6 +335,22 @@ end
 function M.port(x, port, to_row, slow)
   local task, fail = x.task, x.fail
   return function(event, time)
+    local ok, row = pcall(to_row, event, time)
+    if not ok then return fail(row, event, time) end
+    local rc = C.swffi_port_put(task, port, row)
+    if rc ~= 0 then return slow(rc, row, event, time) end
+  end
+end
+
+--- The same for events of a component with a schema. A checked table (which user code may have changed since: `fits`)
+-- is written where its row lies, by `send`.
+function M.port_of_tables(x, port, to_row, slow, fits, send)
+  local task, fail = x.task, x.fail
+  return function(event, time)
+    if type(event) == "table" then
+      local ok, is_fit = pcall(fits, event)
+      if ok and is_fit and send(event, time, task, port, 0) then return end
+    end
     local ok, row = pcall(to_row, event, time)
     if not ok then return fail(row, event, time) end
     local rc = C.swffi_port_put(task, port, row)
@@ -358,8 +374,8 @@ function M.port_by_function(x, port, fn, scratch, put_key, to_row, slow)
   end
 end
 
---- Leaves the task to the instance that a function of the user chooses.
-function M.port_by_partition(x, port, fn, count, to_row, slow)
+--- Leaves the task to the instance that a function of the user chooses; with `fits` and `send` as above.
+function M.port_by_partition(x, port, fn, count, to_row, slow, fits, send)
   local task, at, fail, trace = x.task, x.at, x.fail, x.trace
   return function(event, time)
     task.at = at
@@ -368,6 +384,10 @@ function M.port_by_partition(x, port, fn, count, to_row, slow)
     if type(index) ~= "number" or index < 0 or index >= count or index % 1 ~= 0 then
       return fail(("the partition function returned %s, not an instance from 0 to %d"):format(tostring(index),
         count - 1), event, time)
+    end
+    if send and type(event) == "table" then
+      local is_checked, is_fit = pcall(fits, event)
+      if is_checked and is_fit and send(event, time, task, port, index) then return end
     end
     local encoded, row = pcall(to_row, event, time)
     if not encoded then return fail(row, event, time) end
