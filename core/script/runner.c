@@ -325,7 +325,8 @@ sw_instance sw_runner_totals(const sw_runner *runner, uint32_t component)
         const sw_instance *one = &runner->engine.instances[component][i];
         const uint64_t *from = &one->in;
         uint64_t *to = &sum.in;
-        for (size_t k = 0; k < offsetof(sw_instance, component) / sizeof(uint64_t); k++)
+        sum.in += sw_instance_in(one);
+        for (size_t k = 1; k < offsetof(sw_instance, fed_by) / sizeof(uint64_t); k++)
             to[k] += __atomic_load_n(&from[k], __ATOMIC_RELAXED);
     }
     return sum;

@@ -40,9 +40,12 @@ typedef struct sw_row {
     uint32_t stamp;    /* engine clock when the event was taken in, us, wrapping: for latency */
     uint16_t schema;   /* layout of the body; 0: msgpack map */
     uint8_t kind;      /* sw_row_kind */
-    uint8_t flags;     /* 0 */
+    uint8_t flags;     /* SW_ROW_... below */
     uint32_t reserved; /* 0 */
 } sw_row;
+
+#define SW_ROW_ALTERED 1u /* strings were set in place: only inside a task, where Lua has them */
+#define SW_ROW_PLAIN 2u   /* a record whose fields are all there, its integers within 2^53; 0 says nothing */
 
 typedef union sw_slot {
     int64_t i; /* i64, time, bool */
