@@ -25,6 +25,7 @@
 typedef struct sw_supervision {
     /* --- the supervisor's --- */
     pid_t supervisor;  /* its process */
+    int64_t began_ns;  /* monotonic clock when it began */
     uint32_t restarts; /* of the engine so far */
     uint32_t failures; /* ends of the engine in a row without a completed checkpoint */
     /* --- the engine process's; what describes the job outlives it, the rest is cleared before the next one --- */

@@ -87,6 +87,8 @@ int sw_runner_check(const sw_runner_config *config, sw_buf *problems, sw_buf *wa
 /* Runs the job to its end; returns the exit code, and why it failed is engine.failure.text. */
 int sw_runner_run(sw_runner *runner);
 void sw_runner_stop(sw_runner *runner);
+/* Stops it as if the input had ended: timers fire, windows too. Any thread. */
+void sw_runner_drain(sw_runner *runner);
 
 /* Warnings about the job (components that reach no sink, --set names never read), one per line, appended. */
 int sw_runner_warnings(sw_runner *runner, sw_buf *out);
