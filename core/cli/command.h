@@ -34,6 +34,9 @@ typedef struct sw_command {
 
 extern const sw_command sw_command_run;
 extern const sw_command sw_command_check;
+extern const sw_command sw_command_ps;
+extern const sw_command sw_command_stop;
+extern const sw_command sw_command_savepoint;
 extern const sw_command sw_command_graph;
 extern const sw_command sw_command_test;
 extern const sw_command sw_command_new;

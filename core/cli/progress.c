@@ -42,7 +42,7 @@ static int print_elapsed(sw_buf *out, int64_t seconds)
 
 /* --- what the engine has done ------------------------------------------------------------------------------------- */
 
-static uint64_t events_in(const sw_runner *runner)
+uint64_t sw_progress_events_in(const sw_runner *runner)
 {
     uint64_t events = 0;
     for (uint32_t c = 0; c < runner->graph.component_count; c++)
@@ -124,7 +124,7 @@ static int print_line(sw_buf *out, sw_progress *progress, int64_t now_ns)
 {
     const sw_runner *runner = progress->runner;
     char events_text[GROUPED_SIZE], rate_text[GROUPED_SIZE];
-    uint64_t events = events_in(runner);
+    uint64_t events = sw_progress_events_in(runner);
     int64_t since_ns = now_ns - progress->drawn_ns;
     double rate = since_ns > 0 ? (double)(events - progress->drawn_events) * 1e9 / (double)since_ns : 0;
     int rc = sw_buf_printf(out, "%s ", runner->job);
@@ -221,7 +221,7 @@ void sw_progress_clear(sw_progress *progress)
 int sw_progress_print_counters(sw_buf *out, const sw_runner *runner)
 {
     char events_text[GROUPED_SIZE], rate_text[GROUPED_SIZE];
-    uint64_t events = events_in(runner);
+    uint64_t events = sw_progress_events_in(runner);
     double seconds = (double)(runner->ended_ns - runner->began_ns) / 1e9;
     double rate = seconds > 0 ? (double)events / seconds : 0;
     int rc = sw_buf_printf(out, "%s events in %.2f s, %s/s", group(events_text, events), seconds,

@@ -38,6 +38,9 @@ void sw_progress_clear(sw_progress *progress);
 /* Says at the end how it went, if anybody wants to know: on a terminal, in plain mode, or when the job was stopped. */
 void sw_progress_end(sw_progress *progress, int exit_status);
 
+/* Events that sources have emitted so far. */
+uint64_t sw_progress_events_in(const sw_runner *runner);
+
 /* Appends the events that sources have emitted with thousands separated, and each problem counter that is not 0. */
 int sw_progress_print_counters(sw_buf *out, const sw_runner *runner);
 

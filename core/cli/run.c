@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/job_control.h"
 #include "cli/job_options.h"
 #include "cli/progress.h"
 #include "cli/report.h"
@@ -103,6 +104,13 @@ static void say(const char *text)
     if (write(STDERR_FILENO, text, strlen(text)) < 0) return; /* Nobody is left to tell. */
 }
 
+static void end_at_once(void)
+{
+    if (shown != NULL) sw_progress_clear(shown);
+    say("swlua: stopped at once; events in flight are lost\n");
+    _exit(SW_EXIT_KILLED);
+}
+
 /* How often a stop has been asked for: what a terminal or a process group is sent comes by both ways. */
 static int stops_asked(void)
 {
@@ -118,10 +126,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
     else sent_count++;
     if (stops_asked() == before) return;
     if (shown != NULL) sw_progress_clear(shown);
-    if (before > 0) {
-        say("swlua: stopped at once; events in flight are lost\n");
-        _exit(SW_EXIT_KILLED);
-    }
+    if (before > 0) end_at_once();
     if (stoppable == NULL) { /* There is nothing to stop any more, and the signal ends the process. */
         signal(number, SIG_DFL);
         raise(number);
@@ -187,26 +192,41 @@ static void tell_end(sw_runner *runner, int status)
             page->failures);
 }
 
+/* What looks at the job while it runs. */
+typedef struct watchers {
+    sw_progress progress;   /* the line */
+    sw_job_control control; /* the socket */
+} watchers;
+
+static void on_tick(void *arg)
+{
+    watchers *w = arg;
+    sw_progress_tick(&w->progress);
+    sw_job_control_tick(&w->control);
+}
+
 static int run_job(sw_runner *runner, sw_progress_mode mode)
 {
-    sw_progress progress;
-    if (sw_progress_init(&progress, runner, mode) != SW_OK) {
+    watchers w;
+    if (sw_progress_init(&w.progress, runner, mode) != SW_OK) {
         fprintf(stderr, "swlua: %s failed: out of memory\n", runner->job);
         return SW_EXIT_FAILED;
     }
-    runner->on_tick = sw_progress_tick;
-    runner->tick_arg = &progress;
-    catch_signals(runner, &progress);
+    sw_job_control_init(&w.control, runner, end_at_once);
+    runner->on_tick = on_tick;
+    runner->tick_arg = &w;
+    catch_signals(runner, &w.progress);
     int status = sw_runner_run(runner);
     stoppable = NULL;
+    sw_job_control_close(&w.control);
     if (asks_restart(runner, status)) {
-        sw_progress_clear(&progress);
+        sw_progress_clear(&w.progress);
     } else {
-        sw_progress_end(&progress, status);
+        sw_progress_end(&w.progress, status);
         tell_end(runner, status);
     }
     shown = NULL;
-    sw_progress_deinit(&progress);
+    sw_progress_deinit(&w.progress);
     return status;
 }
 

@@ -200,6 +200,7 @@ int sw_supervise(int (*body)(void *arg, sw_supervision *page), void *arg)
     int status;
     if (s.page == MAP_FAILED) return fail_to_start("mmap");
     s.page->supervisor = getpid();
+    s.page->began_ns = sw_clock_mono_ns(sw_clock_real());
     s.page->attempts = ATTEMPTS_UNLOADED;
     s.page->delay_ms = DELAY_MS_UNLOADED;
     block_signals(&s);

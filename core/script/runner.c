@@ -304,10 +304,21 @@ int sw_runner_run(sw_runner *runner)
     return code;
 }
 
-void sw_runner_stop(sw_runner *runner)
+static void note_stop(sw_runner *runner)
 {
     atomic_store(&runner->is_stopping, true);
     if (runner->config.supervision != NULL) atomic_store(&runner->config.supervision->is_stopping, true);
+}
+
+void sw_runner_drain(sw_runner *runner)
+{
+    note_stop(runner);
+    sw_engine_stop(&runner->engine);
+}
+
+void sw_runner_stop(sw_runner *runner)
+{
+    note_stop(runner);
     if (runner->engine.coordinator != NULL) sw_coordinator_stop(runner->engine.coordinator);
     else sw_engine_stop(&runner->engine);
 }

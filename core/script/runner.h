@@ -87,6 +87,8 @@ int sw_runner_check(const sw_runner_config *config, sw_buf *problems, sw_buf *wa
 /* Runs the job to its end; returns the exit code, and why it failed is engine.failure.text. */
 int sw_runner_run(sw_runner *runner);
 void sw_runner_stop(sw_runner *runner);
+/* Stops it as if the input had ended: timers fire, windows too. Any thread. */
+void sw_runner_drain(sw_runner *runner);
 
 /* The checkpoint that the job went on from; 0: it started afresh. */
 uint64_t sw_runner_restored_from(const sw_runner *runner);

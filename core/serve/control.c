@@ -73,6 +73,14 @@ static void link_liveliest(connection *c)
     control->liveliest = c;
 }
 
+/* What can be written at once is. */
+static void flush(connection *c)
+{
+    struct evbuffer *output = bufferevent_get_output(c->bev);
+    evbuffer_unfreeze(output, 1); /* The bufferevent keeps it for itself. */
+    if (evbuffer_get_length(output) > 0) evbuffer_write(output, bufferevent_getfd(c->bev));
+}
+
 static void free_connection(connection *c)
 {
     for (sw_control_request *r = c->requests; r != NULL; r = r->next) r->from = NULL;
@@ -402,7 +410,10 @@ int sw_control_open(sw_control **out, struct event_base *base, const char *path,
 void sw_control_close(sw_control *control)
 {
     if (control == NULL) return;
-    while (control->quietest != NULL) free_connection(control->quietest);
+    while (control->quietest != NULL) {
+        flush(control->quietest);
+        free_connection(control->quietest);
+    }
     if (control->accept_event != NULL) event_free(control->accept_event);
     if (control->retry_event != NULL) event_free(control->retry_event);
     if (control->path != NULL) sw_socket_close(&control->listener, control->path);
