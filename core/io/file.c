@@ -322,7 +322,10 @@ static int restore(file_source *source, const sw_source_context *context, sw_err
     for (uint32_t i = 0; saved != NULL && i < saved->count && rc == SW_OK; i++)
         if (saved->lens[i] > 0)
             rc = restore_position(source, saved->data[i], saved->lens[i], context->instance == 0, err);
-    return rc == SW_OK && saved != NULL ? check_done(source, err) : rc;
+    if (rc == SW_OK && saved != NULL) rc = check_done(source, err);
+    for (size_t i = 0; saved != NULL && saved->is_finished && i < source->path_count; i++)
+        source->progress[i].is_done = false; /* Something may have been added at its end. */
+    return rc;
 }
 
 /* --- opening ---------------------------------------------------------------------------------------------------- */

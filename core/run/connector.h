@@ -61,6 +61,7 @@ typedef struct sw_saved_values {
     const uint8_t *const *data; /* borrowed for the call of open */
     const uint32_t *lens;       /* bytes */
     uint32_t parallelism;       /* instances there were */
+    bool is_finished;           /* all input had ended: what has been added to it since is read */
 } sw_saved_values;
 
 /* --- sources --------------------------------------------------------------------------------------------------- */
