@@ -251,8 +251,10 @@ void sw_keyed_prefetch(const sw_keyed *keyed, const uint64_t *hashes, uint32_t c
         unsigned match = sw_index_match(group, hashes[n]);
         if (match == 0) continue; /* New, or one of the few that did not fit into their group. */
         const sw_entry *entry = group[__builtin_ctz(match)].entry;
-        __builtin_prefetch(entry, 1);
-        __builtin_prefetch(entry != NULL ? sw_entry_key(keyed, entry) : NULL, 1);
+        if (entry == NULL) continue;
+        __builtin_prefetch(entry, 1); /* An entry with a small value lies in two or three lines. */
+        __builtin_prefetch(sw_entry_value(entry), 1);
+        __builtin_prefetch(sw_entry_key(keyed, entry), 1);
     }
 }
 

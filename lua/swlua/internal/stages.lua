@@ -529,8 +529,10 @@ function M.generator_loop(x, fn, position, encode, reject, time_of, saw_time, pa
     local stop = i + step * (limit - 1)
     if stop > last then stop = last end
     while i <= stop do
-      if is_made then i = skip_made(i, step, is_made) end
-      if i > stop then break end
+      if is_made then
+        i = skip_made(i, step, is_made)
+        if i > stop then break end
+      end
       task.at = at
       local ok, event, time = xpcall(call, trace, i)
       if not ok then
