@@ -18,7 +18,8 @@
  *            is. A wake comes at most once per wait, and may come before the sleep has begun: the sleeper
  *            must not lose it (an eventfd, a flag under a mutex).
  *
- * Ownership  put copies the row in, or lends the place of its body until the channel is used again. front lends a batch until pop.
+ * Ownership  put copies the row in, or lends the place of its body until the channel is used again. front lends
+ *            a batch until pop.
  * Threads    One producer, one consumer; `wake` callbacks are called on the thread that published or popped.
  * Limits     SW_CHANNEL_SLOTS batches published at once; SW_CHANNEL_BATCH rows are worth it. */
 #ifndef SW_RUN_CHANNEL_H

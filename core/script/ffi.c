@@ -26,7 +26,6 @@ SW_FFI_EXPORT const uint32_t *swffi_abi(void)
         offsetof(sw_entry, live),
         offsetof(sw_entry, save_due),
         sizeof(sw_keyed_recent),
-        offsetof(sw_keyed_recent, slots),
         offsetof(sw_instance, fed_by),
         offsetof(sw_input, batch),
         offsetof(sw_input, is_ended),

@@ -32,7 +32,7 @@ typedef struct sw_entry {
     uint32_t dirty_at, save_due;
 } sw_entry;
 typedef struct sw_keyed_slot { double number; sw_entry *entry; } sw_keyed_slot;
-typedef struct sw_keyed_recent { uint32_t epoch; sw_keyed_slot slots[4096]; } sw_keyed_recent;
+typedef struct sw_keyed_recent { sw_keyed_slot slots[4096]; } sw_keyed_recent;
 typedef struct sw_keyed_string { uint32_t len; char bytes[1]; } sw_keyed_string;
 typedef struct sw_error { int code; char text[1024]; } sw_error;
 typedef struct sw_instance {

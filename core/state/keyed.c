@@ -200,13 +200,17 @@ sw_entry *sw_keyed_find(const sw_keyed *keyed, uint64_t hash, const uint8_t *key
     return find(keyed, hash, key, key_len);
 }
 
+static void clear_recent(sw_keyed_recent *recent)
+{
+    memset(recent, 0, sizeof(*recent));
+    recent->slots[sw_keyed_place(0)].number = NAN; /* The others' number 0 has its place here. */
+}
+
 sw_keyed_recent *sw_keyed_recent_of(sw_keyed *keyed)
 {
     if (keyed->recent != NULL) return keyed->recent;
-    keyed->recent = sw_calloc(1, sizeof(*keyed->recent));
-    if (keyed->recent == NULL) return NULL;
-    keyed->recent->epoch = keyed->epoch;
-    keyed->recent->slots[sw_keyed_place(0)].number = NAN; /* The others' number 0 has its place here. */
+    keyed->recent = sw_alloc(sizeof(*keyed->recent));
+    if (keyed->recent != NULL) clear_recent(keyed->recent);
     return keyed->recent;
 }
 
@@ -251,8 +255,10 @@ void sw_keyed_prefetch(const sw_keyed *keyed, const uint64_t *hashes, uint32_t c
         unsigned match = sw_index_match(group, hashes[n]);
         if (match == 0) continue; /* New, or one of the few that did not fit into their group. */
         const sw_entry *entry = group[__builtin_ctz(match)].entry;
-        __builtin_prefetch(entry, 1);
-        __builtin_prefetch(entry != NULL ? sw_entry_key(keyed, entry) : NULL, 1);
+        if (entry == NULL) continue;
+        __builtin_prefetch(entry, 1); /* An entry with a small value lies in two or three lines. */
+        __builtin_prefetch(sw_entry_value(entry), 1);
+        __builtin_prefetch(sw_entry_key(keyed, entry), 1);
     }
 }
 
@@ -398,7 +404,7 @@ void sw_keyed_begin_save(sw_keyed *keyed)
     saving->part = saving->removals; /* They go before: a key that came back is saved behind its removal. */
     sw_snapshot_init(&saving->removals);
     keyed->epoch++;
-    if (keyed->recent != NULL) keyed->recent->epoch = keyed->epoch;
+    if (keyed->recent != NULL) clear_recent(keyed->recent);
 }
 
 bool sw_keyed_is_saving(const sw_keyed *keyed)

@@ -44,16 +44,15 @@ typedef struct sw_entry {
     /* then value (value_size bytes), then key */
 } sw_entry;
 
-/* Entries that were last found by a whole number, for who looks here first: the entry of key `number` is the one in
- * slots[sw_keyed_place(number)] if that has the same number. It may be taken from here only if it was handed out in
- * this epoch (`touched`), so that a save hears of the first time. */
+/* Entries that were last found by a whole number in this epoch, for who looks here first: the entry of key `number` is
+ * the one in slots[sw_keyed_place(number)] if that has the same number. The next epoch begins with an empty table, so
+ * that a save hears of the first time an entry is handed out. */
 #define SW_KEYED_RECENT 4096
 typedef struct sw_keyed_slot {
     double number; /* NaN, or one of another place: free */
     sw_entry *entry;
 } sw_keyed_slot;
 typedef struct sw_keyed_recent {
-    uint32_t epoch; /* of the store */
     sw_keyed_slot slots[SW_KEYED_RECENT];
 } sw_keyed_recent;
 

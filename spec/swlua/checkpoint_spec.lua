@@ -44,6 +44,21 @@ describe("keyed state after a crash", function()
     end)
   end
 
+  it("is that of the last checkpoint where the key is a number", function()
+    for _, options in ipairs({ {}, { state = sw.record({ n = "i64" }) } }) do
+      local t = sw.test(counting(EXACTLY, count_table, options))
+      for _, word in ipairs({ 1, 2, 1 }) do t:push("words", { word = word }) end
+      t:checkpoint()
+      t:push("words", { word = 1 }) -- found where it was found before, and to be saved again
+      t:checkpoint()
+      t:crash()
+      t:restore()
+      assert.equal(3, t:state("count", 1).n)
+      assert.equal(1, t:state("count", 2).n)
+      t:close()
+    end
+  end)
+
   it("is what it was before the first checkpoint: nothing", function()
     local t = sw.test(counting(EXACTLY, count_table))
     t:push("words", { word = "a" })

@@ -148,17 +148,20 @@ static void numbers_with_decimals_or_beyond_2_to_51_are_not_remembered(void **st
     sw_keyed_free(keyed);
 }
 
-static void what_is_remembered_is_known_to_be_of_an_earlier_epoch_once_a_save_begins(void **state)
+static void nothing_is_remembered_across_the_beginning_of_a_save(void **state)
 {
     (void)state;
     sw_keyed *keyed = new_keyed(NULL);
     sw_keyed_track(keyed, 0, 1);
-    sw_entry *entry = get_number(keyed, 5);
-    assert_int_equal(sw_keyed_recent_of(keyed)->epoch, entry->touched);
+    recent(keyed, 0);
+    sw_entry *zero = get_number(keyed, 0), *five = get_number(keyed, 5);
     sw_keyed_begin_save(keyed);
-    assert_int_not_equal(sw_keyed_recent_of(keyed)->epoch, entry->touched);
-    assert_ptr_equal(get_number(keyed, 5), entry);
-    assert_int_equal(sw_keyed_recent_of(keyed)->epoch, entry->touched);
+    assert_null(recent(keyed, 0));
+    assert_null(recent(keyed, 5));
+    assert_ptr_equal(get_number(keyed, 0), zero);
+    assert_ptr_equal(get_number(keyed, 5), five);
+    assert_ptr_equal(recent(keyed, 0), zero);
+    assert_ptr_equal(recent(keyed, 5), five);
     sw_keyed_free(keyed);
 }
 
@@ -466,7 +469,7 @@ int main(void)
         cmocka_unit_test(a_number_is_remembered_until_its_entry_is_removed),
         cmocka_unit_test(of_two_numbers_in_one_place_the_later_is_remembered),
         cmocka_unit_test(numbers_with_decimals_or_beyond_2_to_51_are_not_remembered),
-        cmocka_unit_test(what_is_remembered_is_known_to_be_of_an_earlier_epoch_once_a_save_begins),
+        cmocka_unit_test(nothing_is_remembered_across_the_beginning_of_a_save),
         cmocka_unit_test(keys_of_one_hash_are_told_apart),
         cmocka_unit_test(entries_are_visited_by_key_bytes_then_length),
         cmocka_unit_test(a_visit_may_remove_the_entry_and_stops_when_told),

@@ -42,7 +42,7 @@ local function check_layout()
     ffi.sizeof("sw_batch"),
     ffi.sizeof("sw_entry"), ffi.offsetof("sw_entry", "changed_ms"), ffi.offsetof("sw_entry", "bytes"),
     ffi.offsetof("sw_entry", "live"), ffi.offsetof("sw_entry", "save_due"),
-    ffi.sizeof("sw_keyed_recent"), ffi.offsetof("sw_keyed_recent", "slots"),
+    ffi.sizeof("sw_keyed_recent"),
     ffi.offsetof("sw_instance", "fed_by"),
     ffi.offsetof("sw_input", "batch"), ffi.offsetof("sw_input", "is_ended"),
     ffi.offsetof("sw_task", "timer_ms"), ffi.offsetof("sw_task", "at"), ffi.offsetof("sw_task", "number"),

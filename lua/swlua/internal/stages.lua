@@ -216,7 +216,7 @@ function M.keyed_by_fields(x, keyed, to_row, pass)
   end
 end
 
---- A fused keyed edge by one field that is a whole number more often than not: the entries found last are looked at
+--- A fused keyed edge by one field that is a whole number more often than not: the entries found last are looked up
 -- here (sw_keyed_place of state/keyed.h is the same sum). `other` is the stage for every other key.
 function M.keyed_by_number(keyed, field, recent, other, pass)
   local slots = recent.slots
@@ -229,7 +229,7 @@ function M.keyed_by_number(keyed, field, recent, other, pass)
     local low = tobit(key)
     local place = band(bxor(low, rshift(low, 12)), 4095)
     local entry
-    if slots[place].number == key and slots[place].entry.touched == recent.epoch then
+    if slots[place].number == key then
       entry = slots[place].entry
       keyed.entry = entry
     else
@@ -529,8 +529,10 @@ function M.generator_loop(x, fn, position, encode, reject, time_of, saw_time, pa
     local stop = i + step * (limit - 1)
     if stop > last then stop = last end
     while i <= stop do
-      if is_made then i = skip_made(i, step, is_made) end
-      if i > stop then break end
+      if is_made then
+        i = skip_made(i, step, is_made)
+        if i > stop then break end
+      end
       task.at = at
       local ok, event, time = xpcall(call, trace, i)
       if not ok then
