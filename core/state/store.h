@@ -4,16 +4,16 @@
  *     restore.c      files -> entries             fold.c     a chain -> one file: folding, savepoints
  *     publish.c      temporary file -> durable name; ids
  *
- * Names in the directory besides those of catalog.h: savepoints/NAME.mdb, and two small files in checkpoints/. IDS holds a
- * number that no id given out has reached; it is on the disk before the ids are used. NEWEST holds the id of the newest
- * checkpoint, not synced: it only serves to notice that the file of that one is gone.
+ * Names in the directory besides those of catalog.h: savepoints/NAME.mdb, and two small files in checkpoints/. IDS
+ * holds a number that no id given out has reached; it is on the disk before the ids are used. NEWEST holds the id of
+ * the newest checkpoint, not synced: it only serves to notice that the file of that one is gone.
  *
  * The crash argument  A file gets its name when its bytes are on the disk, and counts when the name is; before that the
- *             checkpoint is absent, and the next open removes what carries a temporary name. One whose rename is done and
- *             whose directory's sync fails is removed again; should it come back by a crash, it is whole, and what sinks
- *             prepared for it was synced before: a restart from it is as good. What is removed is needed by nothing that stays
- *             (catalog.h). So at every moment each file under a proper name is whole, and the chains of those that are
- *             kept are complete. */
+ *             checkpoint is absent, and the next open removes what carries a temporary name. One whose rename is done
+ *             and whose directory's sync fails is removed again; should it come back by a crash, it is whole, and what
+ *             sinks prepared for it was synced before: a restart from it is as good. What is removed is needed by
+ *             nothing that stays (catalog.h). So at every moment each file under a proper name is whole, and the chains
+ *             of those that are kept are complete. */
 #ifndef SW_STATE_STORE_H
 #define SW_STATE_STORE_H
 

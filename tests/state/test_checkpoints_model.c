@@ -1,5 +1,5 @@
 /* A store driven at random beside a map in memory: what is restored is always what the map held. */
-#include "state/checkpoint_support.h"
+#include "state/checkpoint_expect.h"
 
 #include "base/rng.h"
 
