@@ -6,6 +6,25 @@
 
 #include "state/checkpoint_support.h"
 
+UNUSED static void fold(sw_checkpoints *store)
+{
+    sw_error err = { 0 };
+    if (sw_checkpoints_fold(store, &err) != SW_OK) fail_msg("%s", err.text);
+}
+
+UNUSED static bool exists(const char *name)
+{
+    return sw_fs_exists(in_dir(name));
+}
+
+UNUSED static sw_checkpoints *open_reader(void)
+{
+    const sw_checkpoints_options options = { .is_read_only = true };
+    sw_checkpoints *store = NULL;
+    assert_int_equal(sw_checkpoints_open(&store, dir, &options, NULL), SW_OK);
+    return store;
+}
+
 static int add_text(void *arg, const sw_saved *saved)
 {
     return sw_buf_printf(arg, "%s%.*s=%.*s", ((sw_buf *)arg)->size > 0 ? " " : "", (int)saved->key_len, saved->key,

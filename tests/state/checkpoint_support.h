@@ -59,11 +59,6 @@ UNUSED static const char *in_dir(const char *name)
     return path;
 }
 
-UNUSED static bool exists(const char *name)
-{
-    return sw_fs_exists(in_dir(name));
-}
-
 UNUSED static sw_checkpoints *open_store_at(const char *path, uint32_t retain)
 {
     const sw_checkpoints_options options = { .retain = retain, .sync_is_unsafe = is_unsynced };
@@ -76,14 +71,6 @@ UNUSED static sw_checkpoints *open_store_at(const char *path, uint32_t retain)
 UNUSED static sw_checkpoints *open_store(uint32_t retain)
 {
     return open_store_at(dir, retain);
-}
-
-UNUSED static sw_checkpoints *open_reader(void)
-{
-    const sw_checkpoints_options options = { .is_read_only = true };
-    sw_checkpoints *store = NULL;
-    assert_int_equal(sw_checkpoints_open(&store, dir, &options, NULL), SW_OK);
-    return store;
 }
 
 static const sw_saved_component one_component[] = { { "op", 2, 1, true } };
@@ -149,12 +136,6 @@ UNUSED static uint64_t commit(sw_checkpoints *store, const char *text)
     sw_error err = { 0 };
     if (try_commit(store, text, &id, &err) != SW_OK) fail_msg("%s", err.text);
     return id;
-}
-
-UNUSED static void fold(sw_checkpoints *store)
-{
-    sw_error err = { 0 };
-    if (sw_checkpoints_fold(store, &err) != SW_OK) fail_msg("%s", err.text);
 }
 
 #define MEMORY_TEST(test) cmocka_unit_test_setup_teardown(test, make_memory_dir, remove_temp_dir)

@@ -3,7 +3,7 @@
 
 #include "base/rng.h"
 
-#define SEEDS 300
+#define SEEDS 200
 #define SYNCED_SEEDS 5 /* of these, where syncs can fail */
 #define STEPS 60
 #define KEYS 48
