@@ -184,20 +184,25 @@ sw_catalog_file *sw_catalog_find(const sw_catalog *catalog, uint64_t id, bool is
     return NULL;
 }
 
-int sw_catalog_check(const sw_catalog *catalog, const char *dir, const sw_catalog_file *file, sw_error *err)
+/* What is wrong with a file that another one builds on. */
+static int check_base(const sw_catalog *catalog, const char *dir, const sw_file_ref *ref, sw_error *err)
 {
     char path[SW_PATH_MAX];
+    const sw_catalog_file *base = sw_catalog_find(catalog, ref->id, ref->is_full);
+    if (base != NULL && base->problem == SW_OK && sw_file_ref_same(&base->ref, ref)) return SW_OK;
+    if (base != NULL && base->problem != SW_OK) return sw_error_set(err, base->problem, "%s", base->why);
+    sw_catalog_path(path, dir, ref->id, ref->is_full, false);
+    if (base == NULL) return sw_error_set(err, SW_ENOTFOUND, "%s is missing", path);
+    return sw_error_set(err, SW_EFORMAT, "%s is not the file that it builds on", path);
+}
+
+int sw_catalog_check(const sw_catalog *catalog, const char *dir, const sw_catalog_file *file, sw_error *err)
+{
     if (file->problem != SW_OK) return sw_error_set(err, file->problem, "%s", file->why);
-    for (uint32_t i = file->manifest.chain_count; i-- > 0;) {
-        const sw_file_ref *ref = &file->manifest.chain[i];
-        const sw_catalog_file *base = sw_catalog_find(catalog, ref->id, ref->is_full);
-        sw_catalog_path(path, dir, ref->id, ref->is_full, false);
-        if (base == NULL) return sw_error_set(err, SW_ENOTFOUND, "%s is missing", path);
-        if (base->problem != SW_OK) return sw_error_set(err, base->problem, "%s", base->why);
-        if (!sw_file_ref_same(&base->ref, ref))
-            return sw_error_set(err, SW_EFORMAT, "%s is not the file that it builds on", path);
-    }
-    return SW_OK;
+    int rc = SW_OK;
+    for (uint32_t i = file->manifest.chain_count; rc == SW_OK && i-- > 0;)
+        rc = check_base(catalog, dir, &file->manifest.chain[i], err);
+    return rc;
 }
 
 /* --- what stays ------------------------------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 #include "state/checkpoint_file.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -135,6 +136,7 @@ static int check_identity(sw_checkpoint_file *f, sw_file *verified, sw_error *er
     int fd = -1;
     int rc = SW_MDB(mdb_env_get_fd(f->env, &fd));
     if (rc != 0) return sw_mdb_fail(err, rc, f->path);
+    (void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* LMDB opens data files without it. */
     if (fstat(sw_file_fd(verified), &ours) != 0 || fstat(fd, &theirs) != 0)
         return sw_error_errno(err, errno, "%s", f->path);
     if (ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino && ours.st_size == theirs.st_size) return SW_OK;

@@ -8,7 +8,7 @@
 
 #define NUMBER_SIZE 32
 #define NUMBER_MAX ((uint64_t)1 << 60) /* of an id that can be true */
-#define ROOM_MIN (1u << 20) /* bytes left alone */
+#define ROOM_MIN (1u << 20)            /* bytes left alone */
 
 int sw_store_check_room(const sw_checkpoints *checkpoints, uint64_t bytes, sw_error *err)
 {
@@ -93,6 +93,13 @@ uint64_t sw_checkpoints_next_id(sw_checkpoints *checkpoints)
     return id;
 }
 
+/* Overwritten in place: a file that is emptied first is written out at once by some filesystems. */
+static int open_note(sw_file **out, const char *path)
+{
+    int rc = sw_file_open_random(out, path, true, NULL);
+    return rc == SW_ENOTFOUND ? sw_file_open_create(out, path, NULL) : rc;
+}
+
 void sw_store_note_newest(const sw_checkpoints *checkpoints)
 {
     char path[SW_PATH_MAX + NUMBER_SIZE], text[NUMBER_SIZE];
@@ -102,8 +109,8 @@ void sw_store_note_newest(const sw_checkpoints *checkpoints)
     for (uint32_t i = 0; i < catalog->count; i++)
         if (!catalog->files[i].is_skipped) newest = catalog->files[i].id;
     snprintf(path, sizeof(path), "%s/%s", checkpoints->checkpoints, SW_STORE_NEWEST);
-    int size = snprintf(text, sizeof(text), "%" PRIu64 "\n", newest);
-    if (sw_file_open_create(&file, path, NULL) != SW_OK) return;
-    sw_file_write_all(file, text, (size_t)size, NULL);
+    int size = snprintf(text, sizeof(text), "%020" PRIu64 "\n", newest);
+    if (open_note(&file, path) != SW_OK) return;
+    sw_file_pwrite(file, text, (size_t)size, 0, NULL);
     sw_file_close(file, NULL);
 }

@@ -5,15 +5,15 @@
  *     publish.c      temporary file -> durable name; ids
  *
  * Names in the directory besides those of catalog.h: savepoints/NAME.mdb, and two small files in checkpoints/. IDS
- * holds a number that no id given out has reached; it is on the disk before the ids are used. NEWEST holds the id
- * of the newest checkpoint, not synced: it only serves to notice that the file of that one is gone.
+ * holds a number that no id given out has reached; it is on the disk before the ids are used. NEWEST holds the id of
+ * the newest checkpoint, not synced: it only serves to notice that the file of that one is gone.
  *
  * The crash argument  A file gets its name when its bytes are on the disk, and counts when the name is; before that the
- *             checkpoint is absent, and the next open removes what carries a temporary name. One whose rename is
- *             done and whose directory's sync fails is removed again; should it come back by a crash, it is whole,
- *             and what it prepared was synced before: a restart from it is as good. What is removed is needed by
- *             nothing that stays (catalog.h). So at every moment each file under a proper name is whole, and the
- *             chains of those that are kept are complete. */
+ *             checkpoint is absent, and the next open removes what carries a temporary name. One whose rename is done
+ *             and whose directory's sync fails is removed again; should it come back by a crash, it is whole, and what
+ *             sinks prepared for it was synced before: a restart from it is as good. What is removed is needed by
+ *             nothing that stays (catalog.h). So at every moment each file under a proper name is whole, and the chains
+ *             of those that are kept are complete. */
 #ifndef SW_STATE_STORE_H
 #define SW_STATE_STORE_H
 
@@ -90,12 +90,13 @@ int sw_store_savepoint_path(const sw_checkpoints *checkpoints, const char *name,
 
 /* --- restore.c and fold.c --------------------------------------------------------------------------------------- */
 
-/* Opens a file and all it builds on; with an image at `path` only, or (NULL) a checkpoint of the directory. */
+/* Opens a checkpoint's file in `dir` and all it builds on; or a full image, wherever it is. SW_EFORMAT, SW_ENOTFOUND,
+ * SW_EIO, SW_ENOMEM, SW_ELIMIT. */
 int sw_chain_open(sw_chain *out, const char *dir, uint64_t id, bool is_full, sw_error *err);
 int sw_chain_open_single(sw_chain *out, const char *path, sw_error *err);
 void sw_chain_close(sw_chain *chain);
 
-/* The script of the chain's checkpoint; NULL: no file has it. */
+/* The meta of the chain that has the script; NULL: none has. */
 const sw_checkpoint_meta *sw_chain_script(const sw_chain *chain);
 
 /* Writes all entries of the chain as a full image of checkpoint `id`, reads it back, and gives it its name. */

@@ -56,7 +56,8 @@ void sw_stored_value(uint8_t *out, const sw_saved *saved)
 
 int sw_stored_compare(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
 {
-    int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
+    size_t len = a_len < b_len ? a_len : b_len;
+    int order = len > 0 ? memcmp(a, b, len) : 0; /* No key may be NULL. */
     if (order != 0) return order;
     return (a_len > b_len) - (a_len < b_len);
 }

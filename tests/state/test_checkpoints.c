@@ -1,4 +1,4 @@
-#include "state/checkpoint_support.h"
+#include "state/checkpoint_expect.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -299,13 +299,17 @@ static void the_script_is_stored_once_a_chain_and_found_from_every_checkpoint(vo
     }
     for (int id = 4; id > 1; id--) { /* Downwards: the newer ones are set aside. */
         char which[2] = { (char)('0' + id), '\0' };
-        if (id == 3) fold(store);
         sw_restore *restored = restore(store, which);
         assert_int_equal(sw_restore_meta(restored)->script_len, sizeof(script));
         assert_int_equal(sw_restore_meta(restored)->script[0], id == 2 ? '-' : '+');
         assert_int_equal(sw_restore_meta(restored)->script[1], '-');
         sw_restore_close(restored);
     }
+    fold(store);
+    assert_string_equal(files(), "1.full.mdb 2.full.mdb 3.mdb.skipped 4.mdb.skipped");
+    sw_restore *restored = restore(store, "latest");
+    assert_memory_equal(sw_restore_meta(restored)->script, "--", 2);
+    sw_restore_close(restored);
     sw_checkpoints_close(store);
 }
 

@@ -1,5 +1,5 @@
 /* Kills a process at every crash point of the store in turn, and looks at what it left. */
-#include "state/checkpoint_support.h"
+#include "state/checkpoint_expect.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-#include "state/checkpoint_support.h"
+#include "state/checkpoint_expect.h"
 
 #include <fcntl.h>
 
@@ -271,14 +271,38 @@ static void a_damaged_chain_is_never_folded_into_a_sound_file(void **state)
     sw_checkpoints_close(store);
 }
 
+static void a_file_that_was_replaced_is_never_folded(void **state)
+{
+    char other[80], theirs[128];
+    sw_error err;
+    (void)state;
+    snprintf(other, sizeof(other), "%s/other", dir);
+    sw_checkpoints *store = open_store_at(other, 3);
+    commit(store, "a=8");
+    sw_checkpoints_close(store);
+    store = open_store(3);
+    commit(store, "a=1");
+    commit(store, "b=2");
+    snprintf(theirs, sizeof(theirs), "%s/checkpoints/1.full.mdb", other);
+    copy_file(theirs, in_dir("checkpoints/1.full.mdb"));
+    assert_int_equal(sw_checkpoints_fold(store, &err), SW_EFORMAT);
+    assert_non_null(strstr(err.text, "1.full.mdb is not the file"));
+    sw_checkpoints_close(store);
+}
+
 static void damaged_checkpoints_do_not_count_as_retained(void **state)
 {
     (void)state;
     make_three();
     flip("checkpoints/3.mdb", (uint64_t)size_of("checkpoints/3.mdb") - 56); /* The trailer's beginning. */
-    sw_checkpoints *store = open_store(1);
-    commit(store, "b=1"); /* A fresh start: 4 is an image, and 2 the newest usable one that is not on it. */
-    assert_string_equal(files(), "1.full.mdb 2.mdb 4.full.mdb");
+    sw_checkpoints *store = open_store(3);
+    commit(store, "b=1"); /* It is not old yet. */
+    assert_string_equal(files(), "1.full.mdb 2.mdb 3.mdb 4.full.mdb");
+    sw_checkpoints_close(store);
+    assert_int_equal(sw_fs_remove(in_dir("checkpoints/4.full.mdb"), NULL), SW_OK);
+    store = open_store(1);
+    commit(store, "b=1"); /* A fresh start: 5 is an image, and 2 the newest usable one that is not on it. */
+    assert_string_equal(files(), "1.full.mdb 2.mdb 5.full.mdb");
     sw_checkpoints_close(store);
 }
 
@@ -299,6 +323,7 @@ int main(void)
         STORE_TEST(a_deep_list_names_the_damaged_file_of_every_checkpoint_that_needs_it),
         STORE_TEST(a_damaged_savepoint_is_refused),
         STORE_TEST(a_damaged_chain_is_never_folded_into_a_sound_file),
+        STORE_TEST(a_file_that_was_replaced_is_never_folded),
         STORE_TEST(damaged_checkpoints_do_not_count_as_retained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-#include "state/checkpoint_support.h"
+#include "state/checkpoint_expect.h"
 
 #include <signal.h>
 #include <sys/resource.h>

@@ -1,9 +1,9 @@
 /* A store driven at random beside a map in memory: what is restored is always what the map held. */
-#include "state/checkpoint_support.h"
+#include "state/checkpoint_expect.h"
 
 #include "base/rng.h"
 
-#define SEEDS 300
+#define SEEDS 200
 #define SYNCED_SEEDS 5 /* of these, where syncs can fail */
 #define STEPS 60
 #define KEYS 48
