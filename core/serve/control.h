@@ -16,7 +16,7 @@
  * Ownership  sw_control_close writes what it can, frees the connections and removes the socket. A request handle lives until its one
  *            reply, also when its connection or the control socket has gone by then.
  * Threads    the thread of the loop.
- * Limits     the constants below. */
+ * Limits     the constants below. The process has to ignore SIGPIPE. */
 #ifndef SW_SERVE_CONTROL_H
 #define SW_SERVE_CONTROL_H
 
