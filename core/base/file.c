@@ -1,6 +1,7 @@
 /* file.c -- the open files of fs.h. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,12 +16,14 @@
 #include "base/gunzip.h"
 
 #define NEW_FILE_MODE 0666 /* Less the umask. */
+#define SKIP_BYTES 65536u  /* Decompressed at once to be thrown away. */
 
 struct sw_file {
-    int fd;        /* The descriptor. */
-    bool is_owned; /* Opened here, so closed here. */
-    sw_gunzip *gz; /* Decompressor of a .gz file, or NULL; owned. */
-    char name[];   /* Path, or what the descriptor is called; for error texts. */
+    int fd;            /* The descriptor. */
+    bool is_owned;     /* Opened here, so closed here. */
+    sw_gunzip *gz;     /* Decompressor of a .gz file, or NULL; owned. */
+    uint64_t position; /* Bytes of the contents that sw_file_read has given or skip_to passed. */
+    char name[];       /* Path, or what the descriptor is called; for error texts. */
 };
 
 sw_file *sw_file_from_fd(int fd, const char *name)
@@ -31,6 +34,7 @@ sw_file *sw_file_from_fd(int fd, const char *name)
     f->fd = fd;
     f->is_owned = false;
     f->gz = NULL;
+    f->position = 0;
     memcpy(f->name, name, size);
     return f;
 }
@@ -118,10 +122,37 @@ int sw_file_open_read(sw_file **out, const char *path, sw_error *err)
 ssize_t sw_file_read(sw_file *f, void *buf, size_t n, sw_error *err)
 {
     SW_ASSERT(n > 0);
-    if (f->gz == NULL) return read_raw(f, buf, n, err);
-    ssize_t got = sw_gunzip_read(f->gz, buf, n, err);
-    if (got == SW_EFORMAT || got == SW_ENOMEM) sw_error_prepend(err, "%s", f->name);
+    ssize_t got = f->gz != NULL ? sw_gunzip_read(f->gz, buf, n, err) : read_raw(f, buf, n, err);
+    if (f->gz != NULL && (got == SW_EFORMAT || got == SW_ENOMEM)) sw_error_prepend(err, "%s", f->name);
+    if (got > 0) f->position += (uint64_t)got;
     return got;
+}
+
+static int skip_compressed(sw_file *f, uint64_t offset, sw_error *err)
+{
+    uint8_t *thrown_away = sw_alloc(SKIP_BYTES);
+    ssize_t n = 1;
+    if (thrown_away == NULL) return sw_error_set(err, SW_ENOMEM, "%s: out of memory", f->name);
+    for (; offset > f->position && n > 0;) {
+        uint64_t left = offset - f->position;
+        n = sw_file_read(f, thrown_away, left < SKIP_BYTES ? (size_t)left : SKIP_BYTES, err);
+    }
+    sw_free(thrown_away);
+    if (n < 0) return (int)n;
+    if (n > 0) return SW_OK;
+    return sw_error_set(err, SW_ELIMIT, "%s has only %" PRIu64 " bytes", f->name, f->position);
+}
+
+int sw_file_skip_to(sw_file *f, uint64_t offset, sw_error *err)
+{
+    SW_ASSERT(offset >= f->position);
+    if (f->gz != NULL) return skip_compressed(f, offset, err);
+    int64_t size = sw_file_size(f, err);
+    if (size < 0) return (int)size;
+    if ((uint64_t)size < offset) return sw_error_set(err, SW_ELIMIT, "%s has only %" PRId64 " bytes", f->name, size);
+    if (lseek(f->fd, (off_t)offset, SEEK_SET) < 0) return sw_error_errno(err, errno, "cannot read %s", f->name);
+    f->position = offset;
+    return SW_OK;
 }
 
 int sw_file_write_all(sw_file *f, const void *buf, size_t n, sw_error *err)
@@ -145,6 +176,11 @@ int sw_file_write_all(sw_file *f, const void *buf, size_t n, sw_error *err)
 int sw_file_open_random(sw_file **out, const char *path, bool is_writable, sw_error *err)
 {
     return open_path(out, path, is_writable ? O_RDWR : O_RDONLY, err);
+}
+
+int sw_file_open_update(sw_file **out, const char *path, sw_error *err)
+{
+    return open_path(out, path, O_RDWR | O_CREAT, err);
 }
 
 ssize_t sw_file_pread(sw_file *f, void *buf, size_t n, uint64_t offset, sw_error *err)
@@ -179,6 +215,31 @@ int sw_file_pwrite(sw_file *f, const void *buf, size_t n, uint64_t offset, sw_er
         }
     }
     return SW_OK;
+}
+
+int sw_file_reserve(sw_file *f, uint64_t offset, uint64_t n, sw_error *err)
+{
+    if (sw_fault_next(SW_FAULT_WRITE)) return sw_error_errno(err, ENOSPC, "no room for %s", f->name);
+    while (fallocate(f->fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)n) != 0) {
+        if (errno == ENOSPC || errno == EDQUOT) return sw_error_errno(err, errno, "no room for %s", f->name);
+        if (errno != EINTR) return SW_OK; /* What is really wrong shows when it is written. */
+    }
+    return SW_OK;
+}
+
+int sw_file_truncate(sw_file *f, uint64_t size, sw_error *err)
+{
+    if (sw_fault_next(SW_FAULT_WRITE)) return sw_error_errno(err, ENOSPC, "cannot cut %s", f->name);
+    while (ftruncate(f->fd, (off_t)size) != 0)
+        if (errno != EINTR) return sw_error_errno(err, errno, "cannot cut %s", f->name);
+    return SW_OK;
+}
+
+int sw_file_lock(sw_file *f, sw_error *err)
+{
+    if (flock(f->fd, LOCK_EX | LOCK_NB) == 0) return SW_OK;
+    if (errno == EWOULDBLOCK) return sw_error_set(err, SW_EBUSY, "%s is being written by another sink", f->name);
+    return sw_error_errno(err, errno, "cannot lock %s", f->name);
 }
 
 void sw_file_forget_cached(sw_file *f)

@@ -5,11 +5,13 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <glob.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -28,6 +30,47 @@ bool sw_fs_is_dir(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool sw_fs_is_special(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+bool sw_fs_is_same(const char *a, const char *b)
+{
+    struct stat first, second;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
+bool sw_fs_is_remote(const char *path)
+{
+    static const unsigned long remote[] = { 0x6969, 0xff534d42, 0xfe534d42, 0x517b, 0x01021997, 0x00c36400 };
+    struct statfs st;
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL) path = ".";
+    int len = slash == NULL || slash == path ? 1 : (int)(slash - path);
+    int n = snprintf(folder, sizeof(folder), "%.*s", len, path);
+    bool is_known = n < (int)sizeof(folder) && statfs(folder, &st) == 0;
+    for (size_t i = 0; is_known && i < sizeof(remote) / sizeof(remote[0]); i++)
+        if (((unsigned long)st.f_type & 0xffffffff) == remote[i]) return true; /* NFS, CIFS, SMB2, SMB, 9P, Ceph */
+    return false;
+}
+
+char *sw_fs_absolute(const char *path)
+{
+    char cwd[PATH_MAX];
+    sw_buf joined = { 0 };
+    if (path[0] == '/') return sw_strdup(path);
+    if (getcwd(cwd, sizeof(cwd)) == NULL) return NULL;
+    if (sw_buf_printf(&joined, "%s/%s", strcmp(cwd, "/") == 0 ? "" : cwd, path) != SW_OK) {
+        sw_buf_deinit(&joined);
+        return NULL;
+    }
+    return (char *)joined.data;
 }
 
 /* Copies n paths into one block: the array of pointers, and the texts behind it. NULL when memory is out. */
@@ -94,8 +137,7 @@ void sw_fs_glob_free(char **paths, size_t n)
     sw_free(paths);
 }
 
-/* Syncs the directory that the path's last part stands in. */
-static int sync_dir_of(const char *path, sw_error *err)
+int sw_fs_sync_names(const char *path, sw_error *err)
 {
     const char *slash = strrchr(path, '/');
     if (slash == NULL) return sw_fs_sync_dir(".", err);
@@ -115,7 +157,7 @@ static int make_dir(const char *path, sw_error *err)
         if (sw_fs_exists(path)) return sw_error_set(err, SW_EINVAL, "%s exists and is not a directory", path);
         return sw_error_errno(err, errno, "cannot make directory %s", path);
     }
-    int rc = sync_dir_of(path, err);
+    int rc = sw_fs_sync_names(path, err);
     if (rc != SW_OK) (void)rmdir(path);
     return rc;
 }
@@ -170,7 +212,7 @@ int sw_fs_replace(const char *path, const void *bytes, size_t n, sw_error *err)
     rc = write_synced(temporary, bytes, n, err);
     if (rc == SW_OK) rc = sw_fs_rename(temporary, path, err);
     if (rc == SW_OK) {
-        rc = sync_dir_of(path, err);
+        rc = sw_fs_sync_names(path, err);
     } else {
         (void)unlink(temporary); /* It may not be there. */
     }

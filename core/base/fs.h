@@ -41,17 +41,32 @@ sw_file *sw_file_from_fd(int fd, const char *name);
  * grown after the 0 can be read on. */
 ssize_t sw_file_read(sw_file *f, void *buf, size_t n, sw_error *err);
 
+/* The next read is from this byte of the contents on, not before what was read. SW_ELIMIT: there are fewer bytes. */
+int sw_file_skip_to(sw_file *f, uint64_t offset, sw_error *err);
+
 /* Writes all n bytes, however many write(2) calls that takes. */
 int sw_file_write_all(sw_file *f, const void *buf, size_t n, sw_error *err);
 
 /* Opens an existing file for sw_file_pread and, if is_writable, sw_file_pwrite; nothing is decompressed. */
 int sw_file_open_random(sw_file **out, const char *path, bool is_writable, sw_error *err);
 
+/* The same for reading and writing, of a file that is made if it is not there. */
+int sw_file_open_update(sw_file **out, const char *path, sw_error *err);
+
 /* Reads n bytes at the offset, fewer only where the file ends: their number, or a negative code. */
 ssize_t sw_file_pread(sw_file *f, void *buf, size_t n, uint64_t offset, sw_error *err);
 
 /* Writes all n bytes at the offset; a gap before it reads as zeros. */
 int sw_file_pwrite(sw_file *f, const void *buf, size_t n, uint64_t offset, sw_error *err);
+
+/* Makes the file this long. */
+int sw_file_truncate(sw_file *f, uint64_t size, sw_error *err);
+
+/* Takes room on the disk for n bytes from offset on and shows nothing of it; SW_OK too where that cannot be done. */
+int sw_file_reserve(sw_file *f, uint64_t offset, uint64_t n, sw_error *err);
+
+/* Takes the file for this sw_file until it is closed. SW_EBUSY: another one has it, in whatever process. */
+int sw_file_lock(sw_file *f, sw_error *err);
 
 /* Asks the system to forget what it keeps of a synced file in memory, so that reading it again reads the disk. */
 void sw_file_forget_cached(sw_file *f);
@@ -77,9 +92,15 @@ void sw_fs_glob_free(char **paths, size_t n);
  * disk when it returns. */
 int sw_fs_mkdirs(const char *path, sw_error *err);
 
-/* Is there something, or a directory, under this name? Links are followed. */
+/* Is there something, a directory, a pipe or device, under this name? Links are followed. */
 bool sw_fs_exists(const char *path);
 bool sw_fs_is_dir(const char *path);
+bool sw_fs_is_special(const char *path);
+bool sw_fs_is_same(const char *a, const char *b); /* Do both names lead to one file? */
+bool sw_fs_is_remote(const char *path);           /* Is it in a directory of another machine? */
+
+/* The path from the root on, to be freed; NULL when memory is out or there is no working directory. */
+char *sw_fs_absolute(const char *path);
 
 /* Gives `from` the name `to`, replacing atomically what had it. */
 int sw_fs_rename(const char *from, const char *to, sw_error *err);
@@ -91,6 +112,9 @@ int sw_fs_remove_tree(const char *path, sw_error *err);
 
 /* Returns when the names made, changed and removed in the directory are on the disk. */
 int sw_fs_sync_dir(const char *path, sw_error *err);
+
+/* The same of the directory that the path's last part stands in. */
+int sw_fs_sync_names(const char *path, sw_error *err);
 
 /* Puts the bytes into the file `path` so that it has, whatever happens, the old content or the new one; the new one is
  * on the disk when this returns SW_OK. */

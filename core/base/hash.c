@@ -10,11 +10,11 @@ uint64_t sw_hash(const void *bytes, size_t size)
     return XXH3_64bits(bytes, size);
 }
 
-_Static_assert(sizeof(XXH3_state_t) <= sizeof(sw_hasher), "a hasher holds the state of xxhash");
+_Static_assert(sizeof(XXH3_state_t) + 63 <= sizeof(sw_hasher), "a hasher holds the state of xxhash");
 
-static XXH3_state_t *state_of(sw_hasher *hasher)
+static XXH3_state_t *state_of(const sw_hasher *hasher)
 {
-    return (XXH3_state_t *)(void *)hasher->state;
+    return (XXH3_state_t *)(((uintptr_t)hasher->state + 63) & ~(uintptr_t)63);
 }
 
 sw_hash128 sw_hash128_of(const void *bytes, size_t size)
@@ -35,6 +35,6 @@ void sw_hasher_add(sw_hasher *hasher, const void *bytes, size_t size)
 
 sw_hash128 sw_hasher_sum(const sw_hasher *hasher)
 {
-    XXH128_hash_t hash = XXH3_128bits_digest((const XXH3_state_t *)(const void *)hasher->state);
+    XXH128_hash_t hash = XXH3_128bits_digest(state_of(hasher));
     return (sw_hash128){ hash.low64, hash.high64 };
 }

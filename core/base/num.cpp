@@ -22,11 +22,44 @@ struct DigitPairs {
 };
 constexpr DigitPairs digit_pairs;
 
-size_t count_digits(uint64_t v)
+// The eight decimal digits of v < 10^8, one a byte, the first in the lowest: all pairs of a step are divided at once.
+uint64_t eight_digits(uint64_t v)
 {
-    size_t n = 1;
-    for (; v >= 10000; v /= 10000) n += 4;
-    return n + (v >= 10) + (v >= 100) + (v >= 1000);
+    uint64_t fours = v / 10000 | v % 10000 << 32;
+    uint64_t hundreds = (fours * 10486 >> 20) & 0x0000007f0000007f; // Each of the fours / 100.
+    uint64_t pairs = hundreds | (fours - hundreds * 100) << 16;
+    uint64_t tens = (pairs * 103 >> 10) & 0x000f000f000f000f; // Each of the pairs / 10.
+    return tens | (pairs - tens * 10) << 8;
+}
+
+constexpr uint64_t eight_zeros = 0x3030303030303030; // "00000000"
+constexpr uint64_t ten_to_8 = 100000000;
+
+char *put_eight(char *out, uint64_t v)
+{
+    uint64_t text = eight_digits(v) | eight_zeros;
+    std::memcpy(out, &text, sizeof(text));
+    return out + 8;
+}
+
+// Without leading zeros; writes to all eight bytes.
+char *put_up_to_eight(char *out, uint64_t v)
+{
+    uint64_t digits = eight_digits(v);
+    unsigned zeros = static_cast<unsigned>(__builtin_ctzll(digits | UINT64_C(1) << 56)) / 8;
+    uint64_t text = (digits | eight_zeros) >> (8 * zeros);
+    std::memcpy(out, &text, sizeof(text));
+    return out + (8 - zeros);
+}
+
+// Writes the number's digits and returns their end.
+char *put_u64(char *out, uint64_t v)
+{
+    if (v < ten_to_8) return put_up_to_eight(out, v);
+    uint64_t head = v / ten_to_8;
+    out = head < ten_to_8 ? put_up_to_eight(out, head)
+                          : put_eight(put_up_to_eight(out, head / ten_to_8), head % ten_to_8);
+    return put_eight(out, v % ten_to_8);
 }
 
 size_t copy_text(char *out, const char *text)
@@ -36,48 +69,39 @@ size_t copy_text(char *out, const char *text)
     return size;
 }
 
-constexpr int few_decimals_max = 4;
-constexpr uint64_t powers_of_ten[few_decimals_max + 1] = { 1, 10, 100, 1000, 10000 };
+constexpr int64_t few_decimals = 10000;        // up to four
 constexpr double few_decimals_smallest = 1e-3; // below, an exponent is shorter
-constexpr double few_decimals_largest = 1e11;  // above, 4 decimals would be more than the 15 digits that always count
+constexpr double few_decimals_largest = 1e11; // above, four decimals would be more than the 15 digits that always count
 
-// Writes a number that has at most 4 decimals, as most that people write do, in its shortest form: the quotient of two
-// exact numbers is rounded once, as is the text when it is read, so when the quotient is v the text reads as v; and
-// with one decimal less it would not. 0 when v has more.
+// Writes a number that has one to four decimals, as most that people write do, in its shortest form: the quotient of
+// two exact numbers is rounded once, as is the text when it is read, so when the quotient is v the text reads as v;
+// zeros at its end do not change the quotient. 0 when v has more decimals, or none.
 size_t format_few_decimals(char *out, double v)
 {
     double size = std::fabs(v);
     if (!(size >= few_decimals_smallest && size < few_decimals_largest)) return 0;
-    for (int decimals = 1; decimals <= few_decimals_max; decimals++) {
-        uint64_t power = powers_of_ten[decimals];
-        uint64_t scaled = static_cast<uint64_t>(size * static_cast<double>(power) + 0.5);
-        if (static_cast<double>(scaled) / static_cast<double>(power) != size) continue;
-        char *p = out;
-        if (v < 0) *p++ = '-';
-        p += sw_num_format_u64(p, scaled / power);
-        *p++ = '.';
-        uint64_t fraction = scaled % power;
-        for (int i = decimals; i-- > 0; fraction /= 10) p[i] = static_cast<char>('0' + fraction % 10);
-        p[decimals] = '\0';
-        return static_cast<size_t>(p + decimals - out);
-    }
-    return 0;
+    int64_t scaled = static_cast<int64_t>(size * static_cast<double>(few_decimals) + 0.5);
+    if (static_cast<double>(scaled) / static_cast<double>(few_decimals) != size) return 0;
+    uint64_t fraction = static_cast<uint64_t>(scaled % few_decimals);
+    if (fraction == 0) return 0;
+    char *p = out;
+    *p = '-';
+    p = put_u64(p + (v < 0), static_cast<uint64_t>(scaled / few_decimals));
+    *p++ = '.';
+    std::memcpy(p, digit_pairs.text + 2 * (fraction / 100), 2);
+    std::memcpy(p + 2, digit_pairs.text + 2 * (fraction % 100), 2);
+    p += 4 - (fraction % 10 == 0) - (fraction % 100 == 0) - (fraction % 1000 == 0);
+    *p = '\0';
+    return static_cast<size_t>(p - out);
 }
 
 } // namespace
 
 extern "C" size_t sw_num_format_u64(char *out, uint64_t v)
 {
-    size_t size = count_digits(v);
-    char *p = out + size;
-    *p = '\0';
-    for (; v >= 100; v /= 100) std::memcpy(p -= 2, digit_pairs.text + 2 * (v % 100), 2);
-    if (v >= 10) {
-        std::memcpy(out, digit_pairs.text + 2 * v, 2);
-    } else {
-        *out = static_cast<char>('0' + v);
-    }
-    return size;
+    char *end = put_u64(out, v);
+    *end = '\0';
+    return static_cast<size_t>(end - out);
 }
 
 extern "C" size_t sw_num_format_i64(char *out, int64_t v)

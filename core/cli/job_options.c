@@ -127,6 +127,7 @@ int sw_job_open(sw_runner *runner, const sw_job_options *options)
     int rc = sw_runner_open(runner, &options->config, &err);
     if (rc == SW_OK) return SW_EXIT_OK;
     fprintf(stderr, "swlua: %s\n", err.text);
+    if (rc == SW_ESTATE) return SW_EXIT_STATE;
     return rc == SW_ESCRIPT || rc == SW_ENOTFOUND || rc == SW_EIO ? SW_EXIT_SCRIPT : SW_EXIT_FAILED;
 }
 

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/fs.h"
 #include "cli/json.h"
+#include "run/coordinator.h"
 
 struct sw_report {
     char *path;      /* where the report is to be */
@@ -96,6 +97,27 @@ static int print_latency(sw_buf *out, const sw_runner *runner)
     return rc;
 }
 
+/* An id, or null for 0. */
+static int print_id(sw_buf *out, uint64_t id)
+{
+    if (id == 0) return sw_buf_append_str(out, "null");
+    return sw_buf_printf(out, "%llu", (unsigned long long)id);
+}
+
+static int print_checkpoints(sw_buf *out, const sw_runner *runner)
+{
+    sw_coordinator_stats stats = { 0 };
+    if (runner->has_engine && runner->engine.coordinator != NULL)
+        stats = sw_coordinator_get_stats(runner->engine.coordinator);
+    int rc = sw_buf_printf(out, "\"checkpoints\":{\"completed\":%llu,\"failed\":%llu,\"last_id\":",
+                           (unsigned long long)stats.completed, (unsigned long long)stats.failed);
+    if (rc == SW_OK) rc = print_id(out, stats.last_id);
+    if (rc == SW_OK) rc = sw_buf_printf(out, ",\"last_bytes\":%llu,", (unsigned long long)stats.last_bytes);
+    if (rc != SW_OK) return rc;
+    if (stats.completed == 0) return sw_buf_append_str(out, "\"p50_ms\":null,\"p99_ms\":null},\n ");
+    return sw_buf_printf(out, "\"p50_ms\":%.3f,\"p99_ms\":%.3f},\n ", stats.p50_ms, stats.p99_ms);
+}
+
 static uint64_t peak_rss_bytes(void)
 {
     struct rusage usage;
@@ -109,13 +131,14 @@ int sw_report_print(sw_buf *out, const sw_runner *runner, int exit_status)
     int rc = sw_buf_append_str(out, "{\"job\":");
     if (rc == SW_OK) rc = sw_cli_json_string(out, runner->job);
     if (rc == SW_OK)
-        rc = sw_buf_printf(out, ",\"status\":\"%s\",\"seconds\":%.3f,\"restored_from\":null,\"restarts\":%u,\n ",
-                           sw_report_status(runner, exit_status), seconds,
+        rc = sw_buf_printf(out, ",\"status\":\"%s\",\"seconds\":%.3f,\"restored_from\":",
+                           sw_report_status(runner, exit_status), seconds);
+    if (rc == SW_OK) rc = print_id(out, sw_runner_restored_from(runner));
+    if (rc == SW_OK)
+        rc = sw_buf_printf(out, ",\"restarts\":%u,\n ",
                            runner->config.supervision != NULL ? runner->config.supervision->restarts : 0);
     if (rc == SW_OK) rc = print_components(out, runner);
-    if (rc == SW_OK)
-        rc = sw_buf_append_str(out, "\"checkpoints\":{\"completed\":0,\"failed\":0,\"last_id\":null,\"last_bytes\":0,"
-                                    "\"p50_ms\":null,\"p99_ms\":null},\n ");
+    if (rc == SW_OK) rc = print_checkpoints(out, runner);
     if (rc == SW_OK) rc = print_latency(out, runner);
     if (rc == SW_OK) rc = sw_buf_append_str(out, "\"backpressure\":{\"episodes\":0,\"flips_per_minute\":0},\n ");
     if (rc == SW_OK) rc = sw_buf_printf(out, "\"peak_rss_bytes\":%llu}\n", (unsigned long long)peak_rss_bytes());

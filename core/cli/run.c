@@ -15,6 +15,7 @@
 enum {
     OPTION_STATE = SW_JOB_OPTION_END,
     OPTION_FROM,
+    OPTION_DROP_STATE,
     OPTION_REPORT,
     OPTION_PROGRESS,
     OPTION_LOG_LEVEL,
@@ -27,7 +28,9 @@ enum {
 static const sw_cli_option run_options[] = {
     SW_JOB_OPTIONS,
     { OPTION_STATE, "state", "DIR", "what the job keeps; default $XDG_STATE_HOME/swlua/JOB" },
-    { OPTION_FROM, "from", "latest|none", "the checkpoint to restore; this version stores none" },
+    { OPTION_FROM, "from", "latest|none|ID|NAME",
+      "what to go on from; default the latest checkpoint of a job not over" },
+    { OPTION_DROP_STATE, "drop-state", "COMPONENT", "goes on without what this component had saved" },
     { OPTION_SEED, "seed", "N", "everything random derives from it; default 1" },
     { OPTION_SIM, "sim", NULL, "deterministic simulation: one thread, virtual clock, seeded schedule" },
     { OPTION_REPORT, "report", "FILE", "a JSON summary at exit; - is standard error" },
@@ -40,18 +43,19 @@ static const sw_cli_option run_options[] = {
     { OPTION_LATER, "logs", "DIR", NULL },
     { OPTION_LATER, "trial", "DURATION", NULL },
     { OPTION_LATER, "state-memory", "SIZE", NULL },
-    { OPTION_LATER, "drop-state", "COMPONENT", NULL },
     { OPTION_LATER, "with-code", NULL, NULL },
     { 0 },
 };
 
+#define DROPS_MAX 64
+
 typedef struct run_settings {
-    sw_job_options job;        /* which job, and how */
-    const char *from;          /* a checkpoint; NULL: the latest, where one exists */
-    const char *report;        /* file; NULL none */
-    sw_progress_mode progress; /* of --progress */
-    sw_log_level log_level;    /* of --log-level */
-    bool is_log_json;          /* --log-format json */
+    sw_job_options job;           /* which job, and how */
+    const char *drops[DROPS_MAX]; /* of --drop-state */
+    const char *report;           /* file; NULL none */
+    sw_progress_mode progress;    /* of --progress */
+    sw_log_level log_level;       /* of --log-level */
+    bool is_log_json;             /* --log-format json */
 } run_settings;
 
 static int set_option(void *arg, int id, const char *value, sw_error *err)
@@ -63,7 +67,13 @@ static int set_option(void *arg, int id, const char *value, sw_error *err)
     int index = 0, rc = SW_OK;
     switch (id) {
     case OPTION_STATE: settings->job.config.state_dir = value; break;
-    case OPTION_FROM: settings->from = value; break;
+    case OPTION_FROM: settings->job.config.from = value; break;
+    case OPTION_DROP_STATE:
+        if (settings->job.config.drop_count == DROPS_MAX)
+            return sw_error_set(err, SW_ELIMIT, "at most %d of them", DROPS_MAX);
+        settings->drops[settings->job.config.drop_count++] = value;
+        settings->job.config.drops = settings->drops;
+        break;
     case OPTION_REPORT: settings->report = value; break;
     case OPTION_SIM: settings->job.config.is_sim = true; break;
     case OPTION_SEED: return sw_cli_read_count(value, 0, UINT64_MAX, &settings->job.config.seed, err);
@@ -174,7 +184,7 @@ static void tell_end(sw_runner *runner, int status)
 {
     sw_supervision *page = runner->config.supervision;
     if (status == SW_EXIT_OK && page != NULL) atomic_store(&page->is_over, true);
-    if (status == SW_EXIT_OK && runner->is_stopping) say_what_was_not_kept(runner);
+    if (status == SW_EXIT_OK && runner->is_stopping && runner->checkpointing == NULL) say_what_was_not_kept(runner);
     if (status == SW_EXIT_OK) return;
     fprintf(stderr, "swlua: %s failed: %s\n", runner->job, runner->engine.failure.text);
     if (page == NULL || !page->has_guarantee || page->failures == 0 || sw_supervision_has_attempts(page)) return;
@@ -258,10 +268,8 @@ static int run_settled(void *arg, sw_supervision *page)
     sw_report *report = NULL;
     sw_error err;
     settings->job.config.supervision = page;
-    if (settings->from != NULL && strcmp(settings->from, "none") != 0 && strcmp(settings->from, "latest") != 0) {
-        fprintf(stderr, "swlua: there is no checkpoint \"%s\": this version stores none\n", settings->from);
-        return SW_EXIT_STATE;
-    }
+    if (page != NULL && page->has_checkpoint)
+        settings->job.config.from = NULL; /* Of this run, not what it began with. */
     if (settings->report != NULL && sw_report_open(&report, settings->report, &err) != SW_OK)
         return sw_command_misused(&sw_command_run, "option \"--report\": %s", err.text);
     sw_log_configure(settings->log_level, settings->is_log_json);

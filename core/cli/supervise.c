@@ -123,7 +123,10 @@ static int64_t delay_of(const sw_supervision *page)
 static bool prepare_restart(supervisor *s)
 {
     sw_supervision *page = s->page;
-    if (atomic_load(&page->checkpoints) > 0) page->failures = 0;
+    if (atomic_load(&page->checkpoints) > 0) {
+        page->failures = 0;
+        page->has_checkpoint = true;
+    }
     int64_t delay_ms = delay_of(page);
     page->failures++;
     fprintf(stderr, "swlua: %s: %.*s; restart %u of %u in %g s%s\n", job_of(page), (int)strcspn(page->failure, "\n"),

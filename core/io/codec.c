@@ -151,7 +151,7 @@ static bool is_blank(const char *text, size_t len)
  * behind the text that could be taken for a part of it. NULL when memory is out. */
 static const uint8_t *padded_text(sw_decoder *d, const sw_piece *piece)
 {
-    if (piece->padding >= SW_JSON_PADDING && (uint8_t)piece->text[piece->len] <= ' ')
+    if (piece->padding >= SW_JSON_PADDING && (uint8_t)piece->text[piece->len] < ' ')
         return (const uint8_t *)piece->text;
     sw_buf_clear(&d->padded);
     if (sw_buf_reserve(&d->padded, piece->len + SW_JSON_PADDING) != SW_OK) return NULL;
@@ -197,6 +197,21 @@ static int decode_json(sw_decoder *d, const sw_piece *piece, sw_batch *out, sw_e
     return SW_OK;
 }
 
+static size_t decode_plain(sw_decoder *d, const char *text, size_t max_len, sw_batch *out)
+{
+    uint32_t before = out->size;
+    size_t size = sw_json_decode_plain(d->json, (const uint8_t *)text, max_len, out);
+    if (size == 0) return 0;
+    sw_row *row = (sw_row *)(void *)(out->data + before);
+    if (d->time_field == NULL) {
+        row->time = d->now_ms;
+    } else if (check_ahead(d, row->time, NULL) != SW_OK) {
+        take_back(out, before);
+        return 0;
+    }
+    return size;
+}
+
 static uint32_t write_line_record(const sw_decoder *d, const sw_piece *piece, sw_row *row)
 {
     uint32_t fixed = d->schema->fixed_size;
@@ -236,6 +251,16 @@ static int decode_line(sw_decoder *d, const sw_piece *piece, sw_batch *out, sw_e
 int sw_decoder_decode(sw_decoder *d, const sw_piece *piece, sw_batch *out, sw_error *err)
 {
     return d->kind == FORMAT_LINES ? decode_line(d, piece, out, err) : decode_json(d, piece, out, err);
+}
+
+void sw_decoder_look_ahead(sw_decoder *d, const char *text, size_t len)
+{
+    if (d->kind == FORMAT_JSONL) sw_json_look_ahead(d->json, (const uint8_t *)text, len);
+}
+
+size_t sw_decoder_decode_plain(sw_decoder *d, const char *text, size_t max_len, sw_batch *out)
+{
+    return d->kind == FORMAT_JSONL ? decode_plain(d, text, max_len, out) : 0;
 }
 
 /* --- encoding ------------------------------------------------------------------------------------- */

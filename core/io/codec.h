@@ -40,6 +40,15 @@ void sw_decoder_free(sw_decoder *decoder);
 /* Reads the clock, for all pieces until the next call. */
 void sw_decoder_tick(sw_decoder *decoder);
 
+/* These whole lines, and 64 readable bytes behind them, stay until the next call: what is decoded until then
+ * is in them. len 0: no longer. */
+void sw_decoder_look_ahead(sw_decoder *decoder, const char *text, size_t len);
+
+/* Appends an EVENT row for the line that begins at text, where it is one of those looked ahead at, at most
+ * max_len long, and needs no second look (json_decode.h). Returns its length with its line end; 0, and nothing
+ * is appended: its end is to be found, and sw_decoder_decode to be called. */
+size_t sw_decoder_decode_plain(sw_decoder *decoder, const char *text, size_t max_len, sw_batch *out);
+
 /* Appends an EVENT or MALFORMED row; nothing for a blank line of jsonl. SW_OK or SW_ENOMEM. */
 int sw_decoder_decode(sw_decoder *decoder, const sw_piece *piece, sw_batch *out, sw_error *err);
 

@@ -1,5 +1,6 @@
 #include "io/json_encode.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -23,12 +24,15 @@ void sw_json_encoder_init(sw_json_encoder *encoder)
 {
     sw_buf_init(&encoder->members);
     sw_buf_init(&encoder->numbers);
+    sw_buf_init(&encoder->leads);
+    encoder->schema = 0;
 }
 
 void sw_json_encoder_deinit(sw_json_encoder *encoder)
 {
     sw_buf_deinit(&encoder->members);
     sw_buf_deinit(&encoder->numbers);
+    sw_buf_deinit(&encoder->leads);
 }
 
 static int out_of_memory(sw_error *err)
@@ -55,12 +59,56 @@ static int put_i64(sw_buf *out, int64_t value, sw_error *err)
 
 /* --- records -------------------------------------------------------------------------------------- */
 
-static int put_slot(sw_buf *out, const sw_row *row, sw_type type, const sw_slot *slot, sw_error *err)
+#define LEAD_BYTES 32u
+
+/* A field's key with the comma before it, to be copied in whole blocks. */
+typedef struct lead {
+    char text[LEAD_BYTES]; /* `,"name":`, or its beginning */
+    const char *key;       /* the whole, without comma; the schema's */
+    uint32_t len;          /* bytes with the comma */
+} lead;
+
+static int learn_schema(sw_json_encoder *e, const sw_schema *schema, sw_error *err)
 {
+    sw_buf_clear(&e->leads);
+    if (sw_buf_reserve(&e->leads, schema->count * sizeof(lead)) != SW_OK) return out_of_memory(err);
+    lead *leads = (lead *)(void *)e->leads.data;
+    e->room = 2 + LEAD_BYTES; /* The braces, and what the last block may overwrite. */
+    for (unsigned i = 0; i < schema->count; i++) {
+        const sw_field *field = &schema->fields[i];
+        leads[i] = (lead){ .text = ",", .key = field->json_key, .len = field->json_len + 1 };
+        memcpy(leads[i].text + 1, field->json_key, field->json_len < LEAD_BYTES ? field->json_len : LEAD_BYTES - 1);
+        e->room += leads[i].len + SW_JSON_NUMBER_SIZE;
+    }
+    e->schema = schema->id;
+    return SW_OK;
+}
+
+static inline uint8_t *put_lead(uint8_t *p, const lead *l)
+{
+    memcpy(p, l->text, LEAD_BYTES / 2);
+    if (l->len > LEAD_BYTES / 2) memcpy(p + LEAD_BYTES / 2, l->text + LEAD_BYTES / 2, LEAD_BYTES / 2);
+    if (l->len > LEAD_BYTES) memcpy(p + 1, l->key, l->len - 1);
+    return p + l->len;
+}
+
+static inline int make_room(const sw_json_encoder *e, sw_buf *out, sw_error *err)
+{
+    if (e->room <= out->cap - out->size || sw_buf_reserve(out, e->room) == SW_OK) return SW_OK;
+    return out_of_memory(err);
+}
+
+/* Appends a value, for whose number there is room. */
+static inline int put_slot(sw_buf *out, const sw_row *row, sw_type type, const sw_slot *slot, sw_error *err)
+{
+    char *p = (char *)out->data + out->size;
     switch (type) {
     case SW_TYPE_I64:
-    case SW_TYPE_TIME: return put_i64(out, slot->i, err);
-    case SW_TYPE_F64: return sw_json_write_double(out, slot->f, err);
+    case SW_TYPE_TIME: out->size += sw_num_format_i64(p, slot->i); return SW_OK;
+    case SW_TYPE_F64:
+        if (!isfinite(slot->f)) return sw_json_write_double(out, slot->f, err);
+        out->size += sw_json_format_double(p, slot->f);
+        return SW_OK;
     case SW_TYPE_BOOL: return slot->i != 0 ? put(out, "true", 4, err) : put(out, "false", 5, err);
     case SW_TYPE_STRING: return sw_json_write_string(out, sw_row_string(row, slot), slot->s.len, err);
     }
@@ -68,27 +116,31 @@ static int put_slot(sw_buf *out, const sw_row *row, sw_type type, const sw_slot 
     return SW_EINVAL;
 }
 
-static int encode_record(const sw_row *row, sw_buf *out, sw_error *err)
+static int encode_record(sw_json_encoder *e, const sw_row *row, sw_buf *out, sw_error *err)
 {
     const sw_schema *schema = sw_schema_get(row->schema);
     SW_ASSERT(schema != NULL);
+    int rc = SW_OK;
+    if (e->schema != schema->id && (rc = learn_schema(e, schema, err)) != SW_OK) return rc;
+    if ((rc = make_room(e, out, err)) != SW_OK) return rc;
     const sw_slot *slots = sw_row_slots(row, schema);
-    char separator = '{';
+    const lead *leads = (const lead *)(const void *)e->leads.data;
+    size_t start = out->size;
     for (unsigned i = 0; i < schema->count; i++) {
-        const sw_field *field = &schema->fields[i];
         if (!sw_row_has(row, i)) continue;
-        if (sw_buf_reserve(out, field->json_len + 1) != SW_OK) return out_of_memory(err);
-        out->data[out->size] = (uint8_t)separator;
-        memcpy(out->data + out->size + 1, field->json_key, field->json_len);
-        out->size += field->json_len + 1;
-        separator = ',';
-        int rc = put_slot(out, row, field->type, &slots[i], err);
+        out->size = (size_t)(put_lead(out->data + out->size, &leads[i]) - out->data);
+        sw_type type = schema->fields[i].type;
+        rc = put_slot(out, row, type, &slots[i], err);
+        if (rc == SW_OK && type == SW_TYPE_STRING) rc = make_room(e, out, err);
         if (rc != SW_OK) {
-            sw_error_prepend(err, "field \"%s\"", field->name);
+            sw_error_prepend(err, "field \"%s\"", schema->fields[i].name);
             return rc;
         }
     }
-    return separator == '{' ? put(out, "{}", 2, err) : put(out, "}", 1, err);
+    if (out->size == start) out->size++;
+    out->data[start] = '{'; /* In place of the first comma. */
+    out->data[out->size++] = '}';
+    return SW_OK;
 }
 
 /* --- maps ----------------------------------------------------------------------------------------- */
@@ -284,7 +336,7 @@ static int encode_map(sw_json_encoder *e, const sw_row *row, sw_buf *out, sw_err
 int sw_json_encode(sw_json_encoder *encoder, const sw_row *row, sw_buf *out, sw_error *err)
 {
     size_t before = out->size;
-    int rc = row->schema != 0 ? encode_record(row, out, err) : encode_map(encoder, row, out, err);
+    int rc = row->schema != 0 ? encode_record(encoder, row, out, err) : encode_map(encoder, row, out, err);
     if (rc != SW_OK) out->size = before;
     return rc;
 }

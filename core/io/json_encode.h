@@ -17,8 +17,11 @@
 #include "state/row.h"
 
 typedef struct sw_json_encoder {
-    sw_buf members; /* stack of the members of the maps being written, for sorting */
-    sw_buf numbers; /* texts of their number keys, of SW_NUM_TEXT_SIZE bytes each */
+    sw_buf members;  /* stack of the members of the maps being written, for sorting */
+    sw_buf numbers;  /* texts of their number keys, of SW_NUM_TEXT_SIZE bytes each */
+    sw_buf leads;    /* what stands before the values of the schema below, by field */
+    size_t room;     /* bytes that a record of it takes at most, but for what its strings hold */
+    uint16_t schema; /* of the record written last; 0: none yet */
 } sw_json_encoder;
 
 void sw_json_encoder_init(sw_json_encoder *encoder);

@@ -31,7 +31,7 @@ simdjson::error_code ensure_capacity(sw_json_index *index, size_t len)
 const char *reason(simdjson::error_code code)
 {
     switch (code) {
-    case simdjson::EMPTY: return "nothing but white space";
+    case simdjson::EMPTY: return SW_JSON_BLANK;
     case simdjson::UNCLOSED_STRING: return "a string is not closed";
     case simdjson::UNESCAPED_CHARS: return "a control character in a string is not escaped";
     case simdjson::UTF8_ERROR: return "not valid UTF-8";

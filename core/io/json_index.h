@@ -10,6 +10,9 @@
  * Why not simdjson's on-demand parser: it does not check what it skips, so a line would be malformed with
  * one schema and well with another; and the walk over the offsets is where predicted keys save their time.
  *
+ * A text may be many lines: where strings are closed and hold no line break, no line's tokens depend on
+ * another's.
+ *
  * Ownership  sw_json_index_free frees it; the tokens are valid until the next scan.
  * Threads    one at a time.
  * Limits     texts under 4 GiB; memory is 4 bytes per byte of the longest text seen. */
@@ -25,6 +28,7 @@ extern "C" {
 #endif
 
 #define SW_JSON_PADDING 64 /* Bytes behind a text that must be readable. */
+#define SW_JSON_BLANK "nothing but white space"
 
 typedef struct sw_json_index sw_json_index;
 

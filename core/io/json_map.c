@@ -126,7 +126,7 @@ static uint8_t *close_gaps(sw_json_decoder *d, size_t first, uint8_t *end, uint3
 
 static uint8_t *write_string(sw_json_decoder *d, uint8_t *p, const uint8_t *quote)
 {
-    const uint8_t *last = sw_json_string_end(d->text + d->token[1]);
+    const uint8_t *last = sw_json_string_end(sw_json_place(d, d->token + 1));
     size_t raw_len = (size_t)(last - quote - 1);
     unsigned header = sw_mp_str_header_size(raw_len);
     int64_t len = sw_json_string(p + header, quote + 1, raw_len);

@@ -63,7 +63,7 @@ static int skip_value(sw_json_decoder *d, int depth)
 
 __attribute__((cold)) static int wrong_field(const sw_json_decoder *d, const sw_field *field, const char *reason)
 {
-    return sw_error_set(d->err, SW_EFORMAT, "field \"%s\": %s at byte %u", field->name, reason, *d->token + 1);
+    return sw_error_set(d->err, SW_EFORMAT, "field \"%s\": %s at byte %u", field->name, reason, sw_json_byte(d));
 }
 
 __attribute__((cold)) static int wrong_type(const sw_json_decoder *d, const sw_field *field)
@@ -141,7 +141,7 @@ static int read_string(const sw_json_decoder *d, const sw_field *field, const ui
                        uint8_t **end)
 {
     if (*value != '"') return wrong_type(d, field);
-    const uint8_t *last = sw_json_string_end(d->text + d->token[1]);
+    const uint8_t *last = sw_json_string_end(sw_json_place(d, d->token + 1));
     int64_t len = sw_json_string(*end, value + 1, (size_t)(last - value - 1));
     if (len < 0) return wrong_field(d, field, "a bad escape in a string");
     slot->s.off = (uint32_t)(*end - d->row);

@@ -11,6 +11,8 @@
 #define EXACT_MAX 9007199254740992.0 /* 2^53: beyond it an integer and a double are different things. */
 #define ESCAPED_MAX 6u               /* \u0001 */
 
+_Static_assert(SW_JSON_NUMBER_SIZE >= SW_NUM_TEXT_SIZE + 2, "\".0\" may be appended to a number");
+
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
 typedef uint64_t words2 __attribute__((vector_size(16)));
 
@@ -166,14 +168,17 @@ static size_t mark_real(char *text, size_t len)
     return len + 2;
 }
 
+size_t sw_json_format_double(char *out, double value)
+{
+    size_t len = sw_num_format_double(out, value);
+    return fabs(value) > EXACT_MAX ? mark_real(out, len) : len;
+}
+
 int sw_json_write_double(sw_buf *out, double value, sw_error *err)
 {
     if (!isfinite(value))
         return sw_error_set(err, SW_EFORMAT, "%s has no JSON form", isnan(value) ? "NaN" : "infinity");
-    if (sw_buf_reserve(out, SW_NUM_TEXT_SIZE + 2) != SW_OK) return out_of_memory(err);
-    char *text = (char *)out->data + out->size;
-    size_t len = sw_num_format_double(text, value);
-    if (fabs(value) > EXACT_MAX) len = mark_real(text, len);
-    out->size += len;
+    if (sw_buf_reserve(out, SW_JSON_NUMBER_SIZE) != SW_OK) return out_of_memory(err);
+    out->size += sw_json_format_double((char *)out->data + out->size, value);
     return SW_OK;
 }

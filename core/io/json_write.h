@@ -31,6 +31,11 @@ int sw_json_write_string(sw_buf *out, const char *text, size_t len, sw_error *er
 /* Appends a member's key: `before` ('{' or ','), the key as above, and a colon. */
 int sw_json_write_key(sw_buf *out, char before, const char *key, size_t len, sw_error *err);
 
+#define SW_JSON_NUMBER_SIZE 34 /* Bytes that any number written may touch. */
+
+/* Writes a finite double in the shortest form that reads back the same; returns its length. */
+size_t sw_json_format_double(char *out, double value);
+
 /* Appends a double in the shortest form that reads back the same. SW_EFORMAT for NaN and infinities;
  * SW_ENOMEM. */
 int sw_json_write_double(sw_buf *out, double value, sw_error *err);

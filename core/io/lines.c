@@ -26,8 +26,16 @@ void sw_lines_deinit(sw_lines *lines)
 void sw_lines_restart(sw_lines *lines)
 {
     lines->begin = lines->scanned = lines->end = 0;
-    lines->number = 0;
+    lines->number = lines->added = 0;
     lines->is_skipping = lines->is_finished = false;
+}
+
+void sw_lines_resume(sw_lines *lines, uint64_t offset, uint64_t number, bool is_skipping)
+{
+    sw_lines_restart(lines);
+    lines->added = offset;
+    lines->number = number;
+    lines->is_skipping = is_skipping;
 }
 
 static bool hand_out(sw_lines *lines, size_t len, size_t next, bool is_too_long, sw_line *out)
@@ -77,6 +85,21 @@ bool sw_lines_next(sw_lines *lines, sw_line *out)
     return hand_out_line(lines, len, lines->end, out);
 }
 
+const uint8_t *sw_lines_ready(const sw_lines *lines, size_t *len)
+{
+    const uint8_t *from = lines->data + lines->begin;
+    const uint8_t *newline = lines->is_skipping ? NULL : memrchr(from, '\n', lines->end - lines->begin);
+    *len = newline != NULL ? (size_t)(newline + 1 - from) : 0;
+    return from;
+}
+
+void sw_lines_pass(sw_lines *lines, size_t size)
+{
+    lines->begin += size;
+    lines->scanned = lines->begin;
+    lines->number++;
+}
+
 static int grow(sw_lines *lines)
 {
     size_t cap = lines->cap * 2;
@@ -109,6 +132,7 @@ void sw_lines_added(sw_lines *lines, size_t size)
 {
     SW_ASSERT(size <= lines->cap - lines->end);
     lines->end += size;
+    lines->added += size;
     memset(lines->data + lines->end, 0, SW_JSON_PADDING); /* What is read behind the last line has a value. */
 }
 

@@ -30,6 +30,7 @@ typedef struct sw_lines {
     size_t chunk;     /* bytes read at once */
     size_t max_line;  /* longer lines are too long */
     uint64_t number;  /* of the line handed out last */
+    uint64_t added;   /* bytes of the input up to `end` */
     bool is_skipping; /* inside a line that was too long */
     bool is_finished; /* no more bytes come */
 } sw_lines;
@@ -49,9 +50,24 @@ void sw_lines_deinit(sw_lines *lines);
 /* Begins another input: forgets the bytes, keeps the memory, counts from 1. */
 void sw_lines_restart(sw_lines *lines);
 
+/* The same in the middle of an input: as if the bytes before `offset` had been handed out, `number` lines of them. */
+void sw_lines_resume(sw_lines *lines, uint64_t offset, uint64_t number, bool is_skipping);
+
+/* Where in the input the next line begins. */
+static inline uint64_t sw_lines_offset(const sw_lines *lines)
+{
+    return lines->added - (lines->end - lines->begin);
+}
+
 /* The next line: true; false when there is none before more bytes are added, or none at all after
  * sw_lines_finish. */
 bool sw_lines_next(sw_lines *lines, sw_line *out);
+
+/* The whole lines that are there and were not handed out, *len bytes with their ends; *len 0 for none. */
+const uint8_t *sw_lines_ready(const sw_lines *lines, size_t *len);
+
+/* Goes past the next line, whose size with its end the caller has found himself. */
+void sw_lines_pass(sw_lines *lines, size_t size);
 
 /* Where to put up to *room more bytes; NULL when memory is out. Then say how many there were. */
 uint8_t *sw_lines_room(sw_lines *lines, size_t *room);

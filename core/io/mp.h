@@ -25,16 +25,18 @@ static inline uint8_t *sw_mp_tagged(uint8_t *p, uint8_t type, uint64_t value, un
     return p + bytes;
 }
 
+/* Writes to SW_MP_HEADER_MAX bytes, however few it takes. */
 static inline uint8_t *sw_mp_u64(uint8_t *p, uint64_t v)
 {
     if (v < 0x80) {
         *p++ = (uint8_t)v;
         return p;
     }
-    if (v <= UINT8_MAX) return sw_mp_tagged(p, 0xcc, v, 1);
-    if (v <= UINT16_MAX) return sw_mp_tagged(p, 0xcd, v, 2);
-    if (v <= UINT32_MAX) return sw_mp_tagged(p, 0xce, v, 4);
-    return sw_mp_tagged(p, 0xcf, v, 8);
+    unsigned log2 = (v > UINT8_MAX) + (v > UINT16_MAX) + (v > UINT32_MAX), bytes = 1u << log2;
+    uint64_t big = __builtin_bswap64(v << (64 - 8 * bytes));
+    *p++ = (uint8_t)(0xcc + log2);
+    memcpy(p, &big, sizeof(big));
+    return p + bytes;
 }
 
 static inline uint8_t *sw_mp_i64(uint8_t *p, int64_t v)

@@ -2,6 +2,7 @@
 
 #include "io/file.h"
 #include "io/stdio.h"
+#include "io/store.h"
 
 typedef int (*open_source)(const sw_options *, const sw_source_context *, sw_source **, sw_error *);
 typedef int (*open_sink)(const sw_options *, const sw_sink_context *, sw_sink **, sw_error *);
@@ -14,7 +15,13 @@ static const struct {
 static const struct {
     const char *type;
     open_sink open;
-} sinks[] = { { "file", sw_file_sink_open }, { "stdout", sw_stdout_sink_open }, { "null", sw_null_sink_open } };
+    const sw_sink_commit_ops *commit; /* NULL: nothing to do with what it prepares */
+} sinks[] = {
+    { "file", sw_file_sink_open, &sw_file_sink_commit_ops },
+    { "stdout", sw_stdout_sink_open, NULL },
+    { "store", sw_store_sink_open, &sw_store_sink_commit_ops },
+    { "null", sw_null_sink_open, NULL },
+};
 
 int sw_io_open_source(const char *type, const sw_options *options, const sw_source_context *context, sw_source **out,
                       sw_error *err)
@@ -41,6 +48,7 @@ const char *sw_io_sink_type(const char *type)
 
 const sw_sink_commit_ops *sw_io_sink_commit_ops(const char *type)
 {
-    (void)type;
+    for (size_t i = 0; i < sizeof(sinks) / sizeof(sinks[0]); i++)
+        if (strcmp(sinks[i].type, type) == 0) return sinks[i].commit;
     return NULL;
 }

@@ -37,14 +37,14 @@ static int read_chunk(stdin_source *source, sw_error *err)
 {
     size_t room;
     if (!is_readable(STDIN_FILENO)) return SW_EEMPTY;
-    uint8_t *to = sw_lines_room(&source->text.lines, &room);
+    uint8_t *to = sw_text_source_room(&source->text, &room);
     if (to == NULL) return sw_error_set(err, SW_ENOMEM, "standard input: out of memory");
     ssize_t n = sw_file_read(source->file, to, room, err);
     if (n < 0) return (int)n;
     if (n > 0) {
-        sw_lines_added(&source->text.lines, (size_t)n);
+        sw_text_source_added(&source->text, (size_t)n);
     } else {
-        sw_lines_finish(&source->text.lines);
+        sw_text_source_finish(&source->text);
         source->is_finished = true;
     }
     return SW_OK;
@@ -113,6 +113,14 @@ static int sink_write(sw_sink *base, const sw_row *row, sw_error *err)
     return sink_flush(base, err);
 }
 
+/* What was flushed was seen, and comes again when the checkpoint before is restored. */
+static int sink_prepare(sw_sink *base, uint64_t checkpoint, sw_buf *value, sw_error *err)
+{
+    (void)checkpoint;
+    (void)value;
+    return sink_flush(base, err);
+}
+
 static int sink_close(sw_sink *base, sw_error *err)
 {
     stdout_sink *sink = (stdout_sink *)base;
@@ -126,7 +134,7 @@ static int sink_close(sw_sink *base, sw_error *err)
 
 int sw_stdout_sink_open(const sw_options *options, const sw_sink_context *context, sw_sink **out, sw_error *err)
 {
-    static const sw_sink_ops ops = { .write = sink_write, .flush = sink_flush, .close = sink_close };
+    static const sw_sink_ops ops = { sink_write, sink_flush, sink_close, sink_prepare };
     const sw_option *format = sw_options_find(options, "format");
     (void)context;
     stdout_sink *sink = sw_calloc(1, sizeof(*sink));
@@ -156,20 +164,28 @@ static int null_write(sw_sink *sink, const sw_row *row, sw_error *err)
     return SW_OK;
 }
 
-static int null_end(sw_sink *sink, sw_error *err)
+static int null_flush(sw_sink *sink, sw_error *err)
 {
     (void)sink;
     (void)err;
     return SW_OK;
 }
 
+static int null_close(sw_sink *sink, sw_error *err)
+{
+    (void)err;
+    sw_free(sink);
+    return SW_OK;
+}
+
 int sw_null_sink_open(const sw_options *options, const sw_sink_context *context, sw_sink **out, sw_error *err)
 {
-    static const sw_sink_ops ops = { .write = null_write, .flush = null_end, .close = null_end };
-    static sw_sink sink = { &ops };
+    static const sw_sink_ops ops = { .write = null_write, .flush = null_flush, .close = null_close };
     (void)options;
     (void)context;
-    (void)err;
-    *out = &sink;
+    sw_sink *sink = sw_calloc(1, sizeof(*sink));
+    if (sink == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
+    *sink = (sw_sink){ .ops = &ops, .is_transactional = true };
+    *out = sink;
     return SW_OK;
 }

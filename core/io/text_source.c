@@ -29,12 +29,51 @@ void sw_text_source_deinit(sw_text_source *text)
     sw_decoder_free(text->decoder);
 }
 
+void sw_text_source_restart(sw_text_source *text)
+{
+    sw_decoder_look_ahead(text->decoder, NULL, 0);
+    sw_lines_restart(&text->lines);
+}
+
+uint8_t *sw_text_source_room(sw_text_source *text, size_t *room)
+{
+    sw_decoder_look_ahead(text->decoder, NULL, 0);
+    return sw_lines_room(&text->lines, room);
+}
+
+void sw_text_source_added(sw_text_source *text, size_t size)
+{
+    size_t len;
+    sw_lines_added(&text->lines, size);
+    const uint8_t *ready = sw_lines_ready(&text->lines, &len);
+    sw_decoder_look_ahead(text->decoder, (const char *)ready, len);
+}
+
+void sw_text_source_finish(sw_text_source *text)
+{
+    sw_lines_finish(&text->lines);
+}
+
+/* Decodes plain lines up to one that is not. */
+static void decode_plain(sw_text_source *text, sw_batch *out, uint32_t row_limit)
+{
+    sw_lines *lines = &text->lines;
+    while (out->count < row_limit) {
+        const char *line = (const char *)lines->data + lines->begin;
+        size_t size = sw_decoder_decode_plain(text->decoder, line, lines->max_line, out);
+        if (size == 0) return;
+        sw_lines_pass(lines, size);
+    }
+}
+
 int sw_text_source_decode(sw_text_source *text, const char *origin, sw_batch *out, uint32_t row_limit, sw_error *err)
 {
     sw_line line;
     int rc = SW_OK;
     sw_decoder_tick(text->decoder);
-    while (rc == SW_OK && out->count < row_limit && sw_lines_next(&text->lines, &line)) {
+    while (rc == SW_OK) {
+        decode_plain(text, out, row_limit);
+        if (out->count >= row_limit || !sw_lines_next(&text->lines, &line)) break;
         const sw_piece piece = { line.text, line.len, line.padding, origin, line.number };
         if (line.is_too_long) {
             rc = sw_decoder_reject(text->decoder, &piece, "the line is longer than max_line", out, err);

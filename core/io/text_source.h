@@ -21,6 +21,14 @@ int sw_text_source_init(sw_text_source *text, const sw_options *options, const s
                         sw_error *err);
 void sw_text_source_deinit(sw_text_source *text);
 
+/* Begins another input (sw_lines_restart). */
+void sw_text_source_restart(sw_text_source *text);
+
+/* As the functions of lines.h by these names. */
+uint8_t *sw_text_source_room(sw_text_source *text, size_t *room);
+void sw_text_source_added(sw_text_source *text, size_t size);
+void sw_text_source_finish(sw_text_source *text);
+
 /* Decodes lines that are there already, until `out` has row_limit rows or no whole line is left. */
 int sw_text_source_decode(sw_text_source *text, const char *origin, sw_batch *out, uint32_t row_limit, sw_error *err);
 

@@ -284,6 +284,30 @@ int sw_channel_put_keyed(sw_channel *channel, const sw_row *row, int64_t wm, uin
     return SW_OK;
 }
 
+/* The batch is published later than by the other functions: not before the body is there. */
+sw_row *sw_channel_put_header(sw_channel *channel, const sw_row *header, int64_t wm)
+{
+    SW_ASSERT(header->kind == SW_ROW_EVENT);
+    if (!LIKELY(fits_as_seen(channel)) && !fits_after_a_look(channel)) return NULL;
+    if (channel->open.count >= SW_CHANNEL_BATCH || channel->open_closers != 0) publish(channel);
+    sw_row *row = reserve(&channel->open, header->len);
+    if (row == NULL) return NULL;
+    /* One by one: a wide load of what was stored in smaller pieces just now would wait for these. */
+    row->time = header->time;
+    row->hash = 0;
+    row->len = header->len;
+    row->body_len = header->body_len;
+    row->key_len = 0;
+    row->stamp = header->stamp;
+    row->schema = header->schema;
+    row->kind = SW_ROW_EVENT;
+    row->flags = header->flags;
+    row->reserved = 0;
+    commit(channel, row, wm);
+    SET_RELAXED(channel->events_put, RELAXED(channel->events_put) + 1);
+    return row;
+}
+
 void sw_channel_watermark(sw_channel *channel, int64_t wm)
 {
     if (wm > channel->wm_noted) channel->wm_noted = wm;

@@ -18,7 +18,7 @@
  *            is. A wake comes at most once per wait, and may come before the sleep has begun: the sleeper
  *            must not lose it (an eventfd, a flag under a mutex).
  *
- * Ownership  put copies the row in. front lends a batch until pop.
+ * Ownership  put copies the row in, or lends the place of its body until the channel is used again. front lends a batch until pop.
  * Threads    One producer, one consumer; `wake` callbacks are called on the thread that published or popped.
  * Limits     SW_CHANNEL_SLOTS batches published at once; SW_CHANNEL_BATCH rows are worth it. */
 #ifndef SW_RUN_CHANNEL_H
@@ -56,6 +56,10 @@ int sw_channel_put(sw_channel *channel, const sw_row *row, int64_t wm);
  * copy. */
 int sw_channel_put_keyed(sw_channel *channel, const sw_row *row, int64_t wm, uint64_t hash, const uint8_t *key,
                          uint32_t key_len);
+
+/* Puts an event row of which only the header is there: the caller writes the body where it lies, before it uses the
+ * channel again. NULL when it does not fit (nothing was taken), or out of memory. */
+sw_row *sw_channel_put_header(sw_channel *channel, const sw_row *header, int64_t wm);
 
 /* Notes that the watermark is now `wm` for what follows. */
 void sw_channel_watermark(sw_channel *channel, int64_t wm);

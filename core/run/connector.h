@@ -61,6 +61,7 @@ typedef struct sw_saved_values {
     const uint8_t *const *data; /* borrowed for the call of open */
     const uint32_t *lens;       /* bytes */
     uint32_t parallelism;       /* instances there were */
+    bool is_finished;           /* all input had ended: what has been added to it since is read */
 } sw_saved_values;
 
 /* --- sources --------------------------------------------------------------------------------------------------- */
@@ -110,6 +111,8 @@ typedef struct sw_sink_context {
 typedef struct sw_sink sw_sink;
 struct sw_sink {
     const struct sw_sink_ops *ops;
+    bool is_busy;          /* at flush, by the engine: the task has more to do, so that what is dear may wait */
+    bool is_transactional; /* under exactly-once nothing is seen before its commit; else it gives at-least-once */
 };
 
 typedef struct sw_sink_ops {
@@ -121,8 +124,9 @@ typedef struct sw_sink_ops {
     /* Flushes and frees. An error is that of the flush. Under exactly-once what was not prepared is thrown away. */
     int (*close)(sw_sink *sink, sw_error *err);
     /* Fixes what was written since the last prepare as part of this checkpoint and appends the value that sync and
-     * commit need. Must be quick: no fsync. A checkpoint that fails is not undone: its value is committed with the next
-     * one's, in order. NULL: the sink has nothing to prepare and gives at-least-once only. */
+     * commit need: nothing where they have nothing to do. Must be quick: no fsync. A checkpoint that fails is not
+     * undone: its value is committed with the next one's, in order. After a failure it may be called again. NULL: the
+     * sink has nothing to prepare. */
     int (*prepare)(sw_sink *sink, uint64_t checkpoint, sw_buf *value, sw_error *err);
 } sw_sink_ops;
 
@@ -132,9 +136,9 @@ typedef struct sw_sink_commit_ops {
     int (*sync)(const uint8_t *value, size_t len, sw_error *err);
     /* Shows it: after the checkpoint is durable. Repeatable; finishes what a crash left half done. */
     int (*commit)(const uint8_t *value, size_t len, sw_error *err);
-    /* Takes back what was committed behind this value, when an older checkpoint is restored: cuts it off, keeps it
-     * beside as NAME.cut-CHECKPOINT and appends a sentence naming both to `said` (nothing when nothing was cut). NULL:
-     * it cannot be taken back. */
+    /* Takes back what was committed behind this value, the newest of its instance, when an older checkpoint is
+     * restored: cuts it off, keeps it beside as NAME.cut-CHECKPOINT and appends a sentence naming both to `said`
+     * (nothing when nothing was cut). Repeatable. NULL: it cannot be taken back. */
     int (*rewind)(const uint8_t *value, size_t len, uint64_t checkpoint, sw_buf *said, sw_error *err);
 } sw_sink_commit_ops;
 

@@ -292,7 +292,7 @@ void sw_coordinator_free(sw_coordinator *c)
     sw_free(c);
 }
 
-/* --- answers coming in ---------------------------------------------------------------------------------------------- */
+/* --- answers coming in ------------------------------------------------------------------------------------------ */
 
 void sw_coordinator_deliver(sw_coordinator *c, sw_answer *answer)
 {
@@ -347,7 +347,7 @@ static bool take_inbox(sw_coordinator *c)
     return has_any;
 }
 
-/* --- beginning ------------------------------------------------------------------------------------------------------ */
+/* --- beginning -------------------------------------------------------------------------------------------------- */
 
 static bool is_all_final(const sw_coordinator *c)
 {
@@ -384,7 +384,7 @@ static bool should_begin(const sw_coordinator *c)
     return is_all_final(c) || atomic_load(&c->stop_wanted) || c->wanted != NULL || now_ms(c) >= c->due_ms;
 }
 
-/* --- writing -------------------------------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------------------------- */
 
 static bool is_complete(const sw_coordinator *c)
 {
@@ -426,7 +426,7 @@ static void begin_writing(sw_coordinator *c)
     hand_to_writer(c);
 }
 
-/* --- ending --------------------------------------------------------------------------------------------------------- */
+/* --- ending ----------------------------------------------------------------------------------------------------- */
 
 /* Tells those who waited for the checkpoint. */
 static void answer_waiting(sw_coordinator *c, int rc, const sw_error *err)
@@ -444,7 +444,7 @@ static void answer_waiting(sw_coordinator *c, int rc, const sw_error *err)
 static void schedule_next(sw_coordinator *c)
 {
     c->phase = IDLE;
-    if (c->opts.interval_ms > 0) c->due_ms = now_ms(c) + c->opts.interval_ms;
+    if (c->opts.interval_ms > 0) c->due_ms = c->begun_ms + c->opts.interval_ms; /* At once if it took longer. */
 }
 
 /* The checkpoint under way is given up; what was answered goes into the next. */
@@ -537,7 +537,7 @@ static bool is_committed(const sw_coordinator *c)
     return true;
 }
 
-/* --- stepping ------------------------------------------------------------------------------------------------------- */
+/* --- stepping --------------------------------------------------------------------------------------------------- */
 
 static bool step_once(sw_coordinator *c)
 {

@@ -1,6 +1,7 @@
 /* coordinator.h -- takes checkpoints of a running job.
  *
- *     interval | request --barrier--> sources ... tasks --answer--> gathered --> writer: sync sinks, commit, show --> idle
+ *     interval | request --barrier--> sources ... tasks --answer--> gathered --> writer: sync sinks, commit, show
+ *     --> idle
  *
  * One checkpoint at a time. It is complete when every task has answered: a task that has ended has given its final
  * answer, which counts for all that follow. When all have, the last checkpoint of the job is taken. One that fails or

@@ -27,6 +27,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "run/engine_ops.h"
 #include "run/graph.h"
 #include "run/supervision.h"
 #include "run/task.h"
@@ -36,19 +37,6 @@
 
 struct event_base;
 struct event;
-
-typedef struct sw_engine_ops {
-    void *arg; /* passed to each */
-    int (*start_worker)(void *arg, sw_worker *worker,
-                        sw_error *err);                /* on the worker's thread: make coroutines of its tasks */
-    sw_step (*resume)(void *arg, sw_task *task);       /* run a task until it yields */
-    void (*stop_worker)(void *arg, sw_worker *worker); /* on the worker's thread, at its end */
-    void (*on_tick)(void *arg);                        /* threads: main thread, about every 100 ms; may be NULL */
-    void (*on_wake)(void *arg);                        /* threads: main thread, after each wake and tick; may be NULL */
-    int (*dead_letter)(void *arg, const sw_row *row,
-                       sw_error *err);          /* any worker: an event set aside that nobody reads */
-    void (*on_stuck)(void *arg, sw_task *task); /* main thread: a call of user code does not return */
-} sw_engine_ops;
 
 typedef struct sw_engine_options {
     const char *job;                  /* name, for messages; borrowed */
@@ -98,6 +86,7 @@ typedef struct sw_engine {
     _Atomic uint32_t control_answers;   /* tasks that have acted on it */
     struct event_base *base;            /* the main thread's loop; NULL under sim */
     struct event *wake_event;           /* reads wake_fd */
+    struct event *deadline_event;       /* when the coordinator has something to do */
     struct event *tick_event;           /* every 100 ms */
     int64_t ticked_ns;                  /* clock at the last tick */
     int wake_fd;                        /* eventfd; -1 under sim */

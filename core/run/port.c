@@ -177,6 +177,19 @@ int sw_port_put_to(sw_port *port, const sw_row *row, uint32_t instance)
     return put_to_channel(port, instance, row);
 }
 
+sw_row *sw_port_put_header(sw_port *port, const sw_row *header, uint32_t instance)
+{
+    uint32_t index = instance;
+    if (port->overflow.count > 0) return NULL;
+    if (port->grouping == SW_GROUPING_FORWARD) index = port->own;
+    else if (port->grouping == SW_GROUPING_GLOBAL) index = 0;
+    else if (port->grouping == SW_GROUPING_SHUFFLE) index = port->next;
+    else if (port->grouping != SW_GROUPING_PARTITION || instance >= port->count) return NULL;
+    sw_row *row = sw_channel_put_header(port->channels[index], header, *port->wm);
+    if (row != NULL && port->grouping == SW_GROUPING_SHUFFLE && ++port->next == port->count) port->next = 0;
+    return row;
+}
+
 int sw_port_put_control(sw_port *port, const sw_row *row)
 {
     for (uint32_t i = 0; i < port->count; i++) {

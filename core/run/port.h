@@ -48,6 +48,9 @@ int sw_port_put(sw_port *port, const sw_row *row, sw_error *err);
 int sw_port_put_key(sw_port *port, const sw_row *row, const uint8_t *key, uint32_t key_len);
 /* Sends a row to one instance. SW_EINVAL when there is no such instance. */
 int sw_port_put_to(sw_port *port, const sw_row *row, uint32_t instance);
+/* Puts the header of an event row where the grouping is forward, shuffle, global or partition (then to `instance`);
+ * the caller writes the body before it uses the port again. NULL: put the whole row instead, which says why. */
+sw_row *sw_port_put_header(sw_port *port, const sw_row *header, uint32_t instance);
 /* Takes a row though its channel is full, for a caller that cannot wait: up to SW_OVERFLOW_ROWS are kept behind the
  * channels and go before anything that is put later. Key bytes and instance as in the functions above, where the
  * grouping needs them, and their codes. SW_EFULL beyond that; a broadcast is taken for all or for none. */

@@ -24,10 +24,11 @@
 
 typedef struct sw_supervision {
     /* --- the supervisor's --- */
-    pid_t supervisor;  /* its process */
-    int64_t began_ns;  /* monotonic clock when it began */
-    uint32_t restarts; /* of the engine so far */
-    uint32_t failures; /* ends of the engine in a row without a completed checkpoint */
+    pid_t supervisor;    /* its process */
+    uint32_t restarts;   /* of the engine so far */
+    uint32_t failures;   /* ends of the engine in a row without a completed checkpoint */
+    bool has_checkpoint; /* one was completed since the program's start: a restart goes on from the latest */
+    int64_t began_ns;    /* monotonic clock when it began */
     /* --- the engine process's; what describes the job outlives it, the rest is cleared before the next one --- */
     char job[SW_SUPERVISED_NAME]; /* name; empty while the script is not loaded */
     uint32_t attempts;            /* restarts in a row before the job is given up */

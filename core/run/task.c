@@ -216,6 +216,7 @@ int sw_task_after_step(sw_task *task, int64_t now_ns, sw_error *err)
     if (task->sink_count == 0 || (!is_idle && now_ns - task->sinks_flushed_ns < SINK_FLUSH_NS)) return SW_OK;
     task->sinks_flushed_ns = now_ns;
     for (uint32_t i = 0; i < task->sink_count; i++) {
+        task->sinks[i].sink->is_busy = !is_idle;
         int rc = task->sinks[i].sink->ops->flush(task->sinks[i].sink, err);
         if (rc != SW_OK) return rc;
     }

@@ -30,19 +30,10 @@
 #include "run/graph.h"
 #include "run/instance.h"
 #include "run/port.h"
+#include "run/step.h"
 
 #define SW_TASK_BATCH 256 /* rows a source reads, or a generator makes, before others get their turn */
 #define SW_DOMAINS_MAX 8  /* watermarks of one task: its input's, and one for each event_time in its chain */
-
-typedef enum sw_step {
-    SW_STEP_RAN = 1,     /* did something: run again */
-    SW_STEP_WAIT_INPUT,  /* nothing to read */
-    SW_STEP_WAIT_ROOM,   /* a channel is full */
-    SW_STEP_WAIT_TIME,   /* nothing before wake_ms, or until the source's descriptor is readable */
-    SW_STEP_DONE,        /* ended: END has been sent to every channel */
-    SW_STEP_FAILED,      /* the job has failed; the reason is with the engine */
-    SW_STEP_WAIT_COMMIT, /* all done but for sinks that the job's last checkpoint has to commit */
-} sw_step;
 
 typedef struct sw_input {
     int64_t wm;        /* watermark that came by it */
@@ -115,8 +106,7 @@ typedef struct sw_task {
 
 /* --- for the coroutine ---------------------------------------------------------------------------------------- */
 
-/* The next input with a batch to read, in turn; NULL when none has (or those that have are blocked by a control
- * item). */
+/* The next input with a batch to read, in turn; NULL when none has but those that a barrier blocks. */
 sw_input *sw_task_next(sw_task *task);
 void sw_task_release(sw_task *task, sw_input *input);
 

@@ -43,10 +43,22 @@ static sw_task *find_stuck(sw_engine *engine, int64_t now_ns)
 
 /* --- the loop --------------------------------------------------------------------------------------------------- */
 
-/* What the main thread does for the job as a whole, after each wake and tick. */
+/* Has the loop call on_timer when the coordinator has something to do, if that is before the next tick. */
+static void arm_deadline(sw_engine *engine)
+{
+    int64_t left_ms = sw_coordinator_deadline_ms(engine->coordinator) - sw_engine_now_ms(engine);
+    if (left_ms >= TICK_MS) return;
+    const struct timeval timeout = { .tv_usec = left_ms > 0 ? left_ms * 1000 : 0 };
+    if (event_add(engine->deadline_event, &timeout) != 0) return; /* The tick is soon enough. */
+}
+
+/* What the main thread does for the job as a whole, after each wake, tick and deadline. */
 static void main_step(sw_engine *engine)
 {
-    if (engine->coordinator != NULL) sw_coordinator_step(engine->coordinator);
+    if (engine->coordinator != NULL) {
+        sw_coordinator_step(engine->coordinator);
+        arm_deadline(engine);
+    }
     if (engine->ops.on_wake != NULL) engine->ops.on_wake(engine->ops.arg);
 }
 
@@ -80,13 +92,22 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     main_step(engine);
 }
 
+static void on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    main_step(arg);
+}
+
 int sw_threads_init(sw_engine *engine, sw_error *err)
 {
     if ((engine->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0) return sw_error_errno(err, errno, "eventfd");
     if ((engine->base = event_base_new()) == NULL) return sw_error_set(err, SW_EIO, "no event loop");
     engine->wake_event = event_new(engine->base, engine->wake_fd, EV_READ | EV_PERSIST, on_wake, engine);
     engine->tick_event = event_new(engine->base, -1, EV_PERSIST, on_timer, engine);
-    if (engine->wake_event == NULL || engine->tick_event == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
+    engine->deadline_event = event_new(engine->base, -1, 0, on_deadline, engine);
+    if (engine->wake_event == NULL || engine->tick_event == NULL || engine->deadline_event == NULL)
+        return sw_error_set(err, SW_ENOMEM, "out of memory");
     if (event_add(engine->wake_event, NULL) != 0) return sw_error_set(err, SW_EIO, "cannot watch an eventfd");
     return SW_OK;
 }
@@ -94,6 +115,7 @@ int sw_threads_init(sw_engine *engine, sw_error *err)
 void sw_threads_deinit(sw_engine *engine)
 {
     if (engine->tick_event != NULL) event_free(engine->tick_event);
+    if (engine->deadline_event != NULL) event_free(engine->deadline_event);
     if (engine->wake_event != NULL) event_free(engine->wake_event);
     if (engine->base != NULL) event_base_free(engine->base);
     if (engine->wake_fd >= 0) close(engine->wake_fd);
@@ -126,6 +148,7 @@ int sw_threads_run(sw_engine *engine)
     while (atomic_load(&engine->running) > 0 || is_checkpoint_awaited(engine))
         event_base_loop(engine->base, EVLOOP_ONCE);
     event_del(engine->tick_event);
+    event_del(engine->deadline_event);
     for (uint32_t w = 0; w < engine->options.workers; w++) sw_worker_join(&engine->workers[w]);
     return engine->exit_code;
 }

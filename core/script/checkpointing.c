@@ -23,7 +23,7 @@ struct sw_checkpointing {
     bool is_back;                   /* an older checkpoint than the newest is restored */
 };
 
-/* --- choosing what to restore --------------------------------------------------------------------------------------- */
+/* --- choosing what to restore ----------------------------------------------------------------------------------- */
 
 static void on_skip(void *arg, const char *text)
 {
@@ -115,7 +115,7 @@ const sw_restore *sw_checkpointing_restore(const sw_checkpointing *c)
     return c->restore;
 }
 
-/* --- the job against the checkpoint --------------------------------------------------------------------------------- */
+/* --- the job against the checkpoint ----------------------------------------------------------------------------- */
 
 /* Fills components from engine.components(): versions, and who has state. */
 static int describe_components(sw_checkpointing *c, lua_State *L, sw_error *err)
@@ -182,7 +182,7 @@ static int compare(const sw_checkpointing *c, lua_State *L, sw_error *err)
     return rc;
 }
 
-/* --- values of sinks ------------------------------------------------------------------------------------------------ */
+/* --- values of sinks -------------------------------------------------------------------------------------------- */
 
 /* Takes [type, value] apart; *ops is NULL for a sink in Lua. */
 static int open_value(const sw_saved *saved, const sw_sink_commit_ops **ops, const uint8_t **value, uint32_t *len)
@@ -289,7 +289,7 @@ static int restore_sinks(sw_checkpointing *c, sw_error *err)
     return rc;
 }
 
-/* --- what the coordinator asks -------------------------------------------------------------------------------------- */
+/* --- what the coordinator asks ---------------------------------------------------------------------------------- */
 
 static int write_checkpoint(void *arg, const sw_checkpoint_request *request, uint64_t *bytes, sw_error *err)
 {

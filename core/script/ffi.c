@@ -25,7 +25,9 @@ SW_FFI_EXPORT const uint32_t *swffi_abi(void)
         offsetof(sw_entry, bytes),
         offsetof(sw_entry, live),
         offsetof(sw_entry, save_due),
-        offsetof(sw_instance, replayed),
+        sizeof(sw_keyed_recent),
+        offsetof(sw_keyed_recent, slots),
+        offsetof(sw_instance, fed_by),
         offsetof(sw_input, batch),
         offsetof(sw_input, is_ended),
         offsetof(sw_task, timer_ms),
@@ -152,6 +154,12 @@ SW_FFI_EXPORT int swffi_port_put_to(sw_task *task, sw_port *port, const sw_row *
     return note_blocked(task, port, sw_port_put_to(port, row, instance));
 }
 
+SW_FFI_EXPORT sw_row *swffi_port_put_header(sw_task *task, sw_port *port, sw_row *header, uint32_t instance)
+{
+    header->stamp = task->stamp;
+    return sw_port_put_header(port, header, instance);
+}
+
 SW_FFI_EXPORT int swffi_port_put_over(sw_task *task, sw_port *port, const sw_row *row, const uint8_t *key,
                                       uint32_t key_len, uint32_t instance)
 {
@@ -173,9 +181,6 @@ static sw_entry *select_key(sw_keyed_instance *keyed, uint64_t hash, const uint8
     sw_entry *entry = sw_keyed_get(keyed->store, hash, key, key_len);
     if (entry == NULL) return NULL;
     keyed->entry = entry;
-    keyed->hash = hash;
-    keyed->key = sw_entry_key(keyed->store, entry);
-    keyed->key_len = key_len;
     return entry;
 }
 
@@ -194,6 +199,27 @@ SW_FFI_EXPORT sw_entry *swffi_keyed_fields(sw_task *task, sw_keyed_instance *key
     sw_keyed_fields *by = keyed->fields;
     if (sw_key_from_row(&by->fields, row, &by->key, &task->err) != SW_OK) return NULL;
     return select_key(keyed, sw_hash(by->key.data, by->key.size), by->key.data, (uint32_t)by->key.size);
+}
+
+/* NULL for NaN, or when out of memory. */
+SW_FFI_EXPORT sw_entry *swffi_keyed_number(sw_keyed_instance *keyed, double number)
+{
+    sw_keyed_fields *by = keyed->fields;
+    sw_buf_clear(&by->key);
+    if (sw_key_f64(&by->key, number) != SW_OK) return NULL;
+    sw_entry *entry = select_key(keyed, sw_hash(by->key.data, by->key.size), by->key.data, (uint32_t)by->key.size);
+    if (entry != NULL) sw_keyed_remember(keyed->store, number, entry);
+    return entry;
+}
+
+SW_FFI_EXPORT sw_keyed_recent *swffi_keyed_recent(sw_keyed_instance *keyed)
+{
+    return sw_keyed_recent_of(keyed->store);
+}
+
+SW_FFI_EXPORT const uint8_t *swffi_keyed_key(const sw_keyed_instance *keyed)
+{
+    return sw_entry_key(keyed->store, keyed->entry);
 }
 
 /* Puts a copy of the row, with its key behind it, to those that will be looked up together. */
@@ -279,13 +305,15 @@ SW_FFI_EXPORT uint32_t swffi_keyed_expire(sw_keyed_instance *keyed, int64_t befo
 SW_FFI_EXPORT int swffi_timer_set(sw_keyed_instance *keyed, int which, int64_t time, const char *name,
                                   uint32_t name_len)
 {
-    return sw_timers_set(keyed->timers[which], time, keyed->hash, keyed->key, keyed->key_len, name, name_len);
+    const sw_entry *of = keyed->entry;
+    return sw_timers_set(keyed->timers[which], time, of->hash, swffi_keyed_key(keyed), of->key_len, name, name_len);
 }
 
 SW_FFI_EXPORT int swffi_timer_cancel(sw_keyed_instance *keyed, int which, int64_t time, const char *name,
                                      uint32_t name_len)
 {
-    return sw_timers_cancel(keyed->timers[which], time, keyed->hash, keyed->key, keyed->key_len, name, name_len);
+    const sw_entry *of = keyed->entry;
+    return sw_timers_cancel(keyed->timers[which], time, of->hash, swffi_keyed_key(keyed), of->key_len, name, name_len);
 }
 
 SW_FFI_EXPORT int swffi_timer_pop(sw_keyed_instance *keyed, int which, int64_t until)

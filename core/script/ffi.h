@@ -31,10 +31,13 @@ typedef struct sw_entry {
     uint64_t saved_hash;
     uint32_t dirty_at, save_due;
 } sw_entry;
+typedef struct sw_keyed_slot { double number; sw_entry *entry; } sw_keyed_slot;
+typedef struct sw_keyed_recent { uint32_t epoch; sw_keyed_slot slots[4096]; } sw_keyed_recent;
 typedef struct sw_keyed_string { uint32_t len; char bytes[1]; } sw_keyed_string;
 typedef struct sw_error { int code; char text[1024]; } sw_error;
 typedef struct sw_instance {
     uint64_t n_in, n_out, late, dropped, malformed, errors, dead_letters, unread, acked, replayed;
+    const struct sw_instance *fed_by;
 } sw_instance;
 typedef struct sw_input { int64_t wm; sw_batch *batch; uint32_t edge, is_ended; } sw_input;
 typedef struct sw_task {
@@ -55,9 +58,6 @@ typedef struct sw_scratch {
 typedef struct sw_keyed_instance {
     sw_keyed *store;
     sw_entry *entry;
-    const uint8_t *key;
-    uint64_t hash;
-    uint32_t key_len;
     sw_timers *timers[2];
     int64_t timer_time;
     uint64_t timer_seq;
@@ -88,12 +88,16 @@ int swffi_task_close_sinks(sw_task *task);
 int swffi_port_put(sw_task *task, sw_port *port, const sw_row *row);
 int swffi_port_put_key(sw_task *task, sw_port *port, const sw_row *row, const uint8_t *key, uint32_t key_len);
 int swffi_port_put_to(sw_task *task, sw_port *port, const sw_row *row, uint32_t instance);
+sw_row *swffi_port_put_header(sw_task *task, sw_port *port, sw_row *header, uint32_t instance);
 int swffi_port_put_over(sw_task *task, sw_port *port, const sw_row *row, const uint8_t *key, uint32_t key_len,
                         uint32_t instance);
 int swffi_sink_write(sw_task *task, sw_sink *sink, const sw_row *row);
 sw_entry *swffi_keyed_row(sw_keyed_instance *keyed, const sw_row *row);
 sw_entry *swffi_keyed_fields(sw_task *task, sw_keyed_instance *keyed, const sw_row *row);
 sw_entry *swffi_keyed_bytes(sw_keyed_instance *keyed, const uint8_t *key, uint32_t key_len);
+sw_entry *swffi_keyed_number(sw_keyed_instance *keyed, double number);
+sw_keyed_recent *swffi_keyed_recent(sw_keyed_instance *keyed);
+const uint8_t *swffi_keyed_key(const sw_keyed_instance *keyed);
 int swffi_keyed_gather(sw_task *task, sw_keyed_instance *keyed, const sw_row *row, int64_t wm);
 void swffi_keyed_clear_gathered(sw_keyed_instance *keyed);
 uint64_t swffi_keyed_count(const sw_keyed_instance *keyed);

@@ -184,6 +184,10 @@ static int open_checkpoints(sw_runner *runner, sw_error *err)
         .drop_count = config->drop_count,
         .settings = runner->checkpoints,
     };
+    if (!runner->checkpoints.is_on && config->from != NULL && strcmp(config->from, "none") != 0 &&
+        strcmp(config->from, "latest") != 0)
+        return sw_error_set(err, SW_ESTATE, "there is no checkpoint \"%s\": %s takes none (delivery at-most-once)",
+                            config->from, runner->job);
     if (!runner->checkpoints.is_on) return SW_OK;
     return sw_checkpointing_open(&runner->checkpointing, &job, err);
 }
@@ -319,6 +323,12 @@ void sw_runner_stop(sw_runner *runner)
     else sw_engine_stop(&runner->engine);
 }
 
+uint64_t sw_runner_restored_from(const sw_runner *runner)
+{
+    const sw_restore *restore = runner->has_engine ? runner->engine.options.restore : NULL;
+    return restore != NULL ? sw_restore_meta(restore)->id : 0;
+}
+
 sw_instance sw_runner_totals(const sw_runner *runner, uint32_t component)
 {
     sw_instance sum = { .component = component };
@@ -326,7 +336,8 @@ sw_instance sw_runner_totals(const sw_runner *runner, uint32_t component)
         const sw_instance *one = &runner->engine.instances[component][i];
         const uint64_t *from = &one->in;
         uint64_t *to = &sum.in;
-        for (size_t k = 0; k < offsetof(sw_instance, component) / sizeof(uint64_t); k++)
+        sum.in += sw_instance_in(one);
+        for (size_t k = 1; k < offsetof(sw_instance, fed_by) / sizeof(uint64_t); k++)
             to[k] += __atomic_load_n(&from[k], __ATOMIC_RELAXED);
     }
     return sum;

@@ -76,8 +76,8 @@ typedef struct sw_runner {
 } sw_runner;
 
 /* Reads and executes the script and plans its graph. SW_ESCRIPT: the script is wrong (exit code 3; err holds the
- * message with file and line); SW_ESTATE: its saved state cannot be used (exit code 4); SW_ENOTFOUND, SW_EIO: it cannot be read (exit code 3 as well); else exit code 1.
- * Close also after a failure. */
+ * message with file and line); SW_ESTATE: its saved state cannot be used (exit code 4); SW_ENOTFOUND, SW_EIO: it
+ * cannot be read (exit code 3 as well); else exit code 1. Close also after a failure. */
 int sw_runner_open(sw_runner *runner, const sw_runner_config *config, sw_error *err);
 
 /* Every problem of the script, as text lines "file:line: text", appended to `problems`; warnings (prefixed "warning:
@@ -89,6 +89,9 @@ int sw_runner_run(sw_runner *runner);
 void sw_runner_stop(sw_runner *runner);
 /* Stops it as if the input had ended: timers fire, windows too. Any thread. */
 void sw_runner_drain(sw_runner *runner);
+
+/* The checkpoint that the job went on from; 0: it started afresh. */
+uint64_t sw_runner_restored_from(const sw_runner *runner);
 
 /* Warnings about the job (components that reach no sink, --set names never read), one per line, appended. */
 int sw_runner_warnings(sw_runner *runner, sw_buf *out);

@@ -310,6 +310,7 @@ int sw_parts_collect(sw_parts *parts, const sw_engine *engine, const char *compo
     if (rc == SW_EFORMAT) sw_error_set(err, rc, "%s: a saved value is damaged", component);
     const sw_saved_component *then = component_then(restore, component);
     parts->values.parallelism = then != NULL ? then->parallelism : 0;
+    parts->values.is_finished = sw_restore_meta(restore)->is_finished;
     parts->values.instances = parts->instances;
     parts->values.data = (const uint8_t *const *)parts->data;
     parts->values.lens = parts->lens;
@@ -381,7 +382,8 @@ static int add_task(void *arg, const sw_saved *saved)
     return SW_OK;
 }
 
-/* (task) -> has its input ended? Sets the task's watermarks as they were. */
+/* (task) -> has its input ended? Sets the task's watermarks as they were. A job that goes on though all its input had
+ * ended looks for more. */
 int l_restored_task(lua_State *L)
 {
     sw_task *task = check_task(L);
@@ -398,7 +400,7 @@ int l_restored_task(lua_State *L)
         task->time_max = then.time_max;
         memcpy(task->wm, then.wm, sizeof(task->wm));
     }
-    lua_pushboolean(L, then.is_ended);
+    lua_pushboolean(L, then.is_ended && !sw_restore_meta(restore)->is_finished);
     return 1;
 }
 

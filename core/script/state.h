@@ -13,10 +13,12 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "state/slab.h"
 
 typedef struct sw_script {
-    lua_State *L;  /* the state */
-    bool is_owned; /* close it when freed */
+    lua_State *L;   /* the state */
+    bool is_owned;  /* close it when freed */
+    sw_slab memory; /* what an owned state's values lie in */
 } sw_script;
 
 int sw_script_new(sw_script **out, sw_error *err);

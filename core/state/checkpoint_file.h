@@ -10,7 +10,8 @@
  * Ownership  A file owns its manifest. What cursors and get show lives in the file's mapping: until close.
  * Threads    peek, verify, open: any. An open file may be read by several threads at once, each with cursors of its
  *            own.
- * Limits     A file that is overwritten in place by somebody else while open is beyond help; removing it does no harm. */
+ * Limits     A file that is overwritten in place by somebody else while open is beyond help; removing it does no
+ * harm. */
 #ifndef SW_STATE_CHECKPOINT_FILE_H
 #define SW_STATE_CHECKPOINT_FILE_H
 

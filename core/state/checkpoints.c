@@ -7,7 +7,6 @@
 
 #include "base/alloc.h"
 #include "base/fault.h"
-#include "base/fault.h"
 #include "state/store.h"
 
 #define NAMES_SIZE 200 /* what is added to the directory's path, at most */
@@ -66,8 +65,8 @@ static int open_to_write(sw_checkpoints *checkpoints, sw_error *err)
     if (rc == SW_OK) rc = sw_store_load(checkpoints, &checkpoints->catalog, err);
     if (rc == SW_OK) rc = remove_temporaries(checkpoints->checkpoints, err);
     if (rc == SW_OK) rc = remove_temporaries(checkpoints->savepoints, err);
+    if (rc == SW_OK) rc = sw_store_read_number(checkpoints->checkpoints, SW_STORE_IDS, &checkpoints->ids_end, err);
     if (rc != SW_OK) return rc;
-    checkpoints->ids_end = sw_store_read_number(checkpoints->checkpoints, SW_STORE_IDS);
     checkpoints->next_id = checkpoints->catalog.id_max + 1;
     if (checkpoints->ids_end > checkpoints->next_id) checkpoints->next_id = checkpoints->ids_end;
     return SW_OK;
@@ -126,7 +125,7 @@ int sw_store_load(const sw_checkpoints *checkpoints, sw_catalog *out, sw_error *
 {
     for (int tries = 1;; tries++) {
         int rc = sw_catalog_load(out, checkpoints->checkpoints, err);
-        if (rc != SW_OK || tries == SW_LOAD_TRIES || !checkpoints->options.is_read_only) return rc;
+        if (rc != SW_OK || tries == SW_LOAD_TRIES) return rc;
         if (is_complete(out, checkpoints->checkpoints)) return SW_OK;
         sw_catalog_deinit(out);
     }
@@ -161,8 +160,14 @@ static void note_problem(sw_checkpoint_entry *entry, const sw_error *why)
     snprintf(entry->why, sizeof(entry->why), "%.*s", (int)sizeof(entry->why) - 1, why->text);
 }
 
+static int add_row(sw_buf *rows, const sw_checkpoint_entry *entry, sw_error *err)
+{
+    if (sw_buf_append(rows, entry, sizeof(*entry)) == SW_OK) return SW_OK;
+    return sw_error_set(err, SW_ENOMEM, "cannot list checkpoints: out of memory");
+}
+
 /* Adds the checkpoints of the catalog, one row each: of the image if there are both. */
-static int list_checkpoints(const sw_checkpoints *checkpoints, const sw_catalog *catalog, sw_buf *rows)
+static int list_checkpoints(const sw_checkpoints *checkpoints, const sw_catalog *catalog, sw_buf *rows, sw_error *err)
 {
     int rc = SW_OK;
     for (uint32_t i = 0; rc == SW_OK && i < catalog->count; i++) {
@@ -175,7 +180,7 @@ static int list_checkpoints(const sw_checkpoints *checkpoints, const sw_catalog 
         if (image == file && file->problem != SW_OK && sw_catalog_find(catalog, file->id, false) != NULL) continue;
         if (file->problem == SW_OK) describe(&entry, &file->manifest, &file->ref);
         if (sw_catalog_check(catalog, checkpoints->checkpoints, file, &why) != SW_OK) note_problem(&entry, &why);
-        rc = sw_buf_append(rows, &entry, sizeof(entry));
+        rc = add_row(rows, &entry, err);
     }
     return rc;
 }
@@ -200,7 +205,7 @@ static int list_savepoint(const sw_checkpoints *checkpoints, const char *name, b
     }
     if (rc == SW_ENOMEM || rc == SW_ELIMIT) return sw_error_set(err, rc, "%s", why.text);
     if (rc != SW_OK) note_problem(&entry, &why);
-    return sw_buf_append(rows, &entry, sizeof(entry));
+    return add_row(rows, &entry, err);
 }
 
 static int list_savepoints(const sw_checkpoints *checkpoints, bool deep, sw_buf *rows, sw_error *err)
@@ -222,8 +227,7 @@ int sw_checkpoints_list(sw_checkpoints *checkpoints, bool deep, sw_checkpoint_en
     int rc = sw_store_load(checkpoints, &catalog, err);
     if (rc != SW_OK) return rc;
     if (deep) rc = sw_catalog_verify(&catalog, checkpoints->checkpoints, err);
-    if (rc == SW_OK && (rc = list_checkpoints(checkpoints, &catalog, &rows)) != SW_OK)
-        sw_error_set(err, rc, "cannot list checkpoints: out of memory");
+    if (rc == SW_OK) rc = list_checkpoints(checkpoints, &catalog, &rows, err);
     if (rc == SW_OK) rc = list_savepoints(checkpoints, deep, &rows, err);
     sw_catalog_deinit(&catalog);
     if (rc != SW_OK) {

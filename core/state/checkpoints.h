@@ -6,13 +6,15 @@
  *
  * Ownership  sw_checkpoints owns its directory: one process at a time (a lock on DIR/OWNER, held until close; a child
  *            that is forked meanwhile and lives on holds it too).
- * Durable    A checkpoint when commit returns SW_OK, a savepoint when savepoint does, what was set aside or dropped when
+ * Durable    A checkpoint when commit returns SW_OK, a savepoint when savepoint does, what was set aside or dropped
+ * when
  *            that returns; ids before they are used. store.h argues why a crash at any moment leaves whole files.
  * Threads    One at a time, except what is marked "any thread". A tool may read the directory (is_read_only) beside the
  *            process that writes it; files that are retired meanwhile make it look again.
- * Limits     Keys and values as in snapshot.h, together below 2^32 bytes; groups and instances up to 255. Files are read
- *            by machines of the same byte order. Checksums tell damage, not malice: a savepoint from a stranger is to be
- *            trusted like a program. */
+ * Limits     Keys and values as in snapshot.h, together below 2^32 bytes; groups and instances up to 255. Files are
+ * read
+ *            by machines of the same byte order. Checksums tell damage, not malice: a savepoint from a stranger is
+ *            to be trusted like a program. */
 #ifndef SW_STATE_CHECKPOINTS_H
 #define SW_STATE_CHECKPOINTS_H
 
@@ -71,7 +73,8 @@ typedef struct sw_checkpoints_options {
 } sw_checkpoints_options;
 
 /* Makes the directory if need be, and takes its lock. SW_EBUSY: another process has it (err names its pid);
- * SW_ENOTFOUND: read-only, and there is none; SW_EIO, SW_ENOSPC, SW_ENOMEM. What an interrupted write left is removed. */
+ * SW_ENOTFOUND: read-only, and there is none; SW_EIO, SW_ENOSPC, SW_ENOMEM. What an interrupted write left is
+ * removed. */
 int sw_checkpoints_open(sw_checkpoints **out, const char *dir, const sw_checkpoints_options *options, sw_error *err);
 void sw_checkpoints_close(sw_checkpoints *checkpoints);
 
@@ -79,17 +82,17 @@ void sw_checkpoints_close(sw_checkpoints *checkpoints);
 uint64_t sw_checkpoints_next_id(sw_checkpoints *checkpoints);
 
 /* Writes a checkpoint: durable when it returns SW_OK, else absent. `snapshots` in order of age (a later change
- * of a key counts); it builds on the last one committed or restored here, and without one it is a full image. *bytes: size
- * of its file. Retires what is beyond `retain`. A component that the one before does not list starts without state, even
- * if older ones list it. SW_ENOSPC, SW_EIO, SW_ENOMEM: the checkpoint failed, the ones before are as they were; SW_EINVAL:
- * the id is not above all others. */
+ * of a key counts); it builds on the last one committed or restored here, and without one it is a full image.
+ * *bytes: size of its file. Retires what is beyond `retain`. A component that the one before does not list starts
+ * without state, even if older ones list it. SW_ENOSPC, SW_EIO, SW_ENOMEM: the checkpoint failed, the ones before
+ * are as they were; SW_EINVAL: the id is not above all others. */
 int sw_checkpoints_commit(sw_checkpoints *checkpoints, const sw_checkpoint_meta *meta,
                           const sw_snapshot *const *snapshots, uint32_t count, uint64_t *bytes, sw_error *err);
 
 /* Is it worth folding now? Then sw_checkpoints_fold, on the thread that commits, makes the last checkpoint a full
- * image, reads it back, and retires what it replaces. Among the retained checkpoints at least two full images stay, once
- * there have been two. A fold that fails changes nothing, and may be tried again after the next commit. SW_EFORMAT: a file
- * of the chain is damaged, so neither this checkpoint nor those that build on it can be restored. */
+ * image, reads it back, and retires what it replaces. Among the retained checkpoints at least two full images stay,
+ * once there have been two. A fold that fails changes nothing, and may be tried again after the next commit.
+ * SW_EFORMAT: a file of the chain is damaged, so neither this checkpoint nor those that build on it can be restored. */
 bool sw_checkpoints_should_fold(const sw_checkpoints *checkpoints);
 int sw_checkpoints_fold(sw_checkpoints *checkpoints, sw_error *err);
 
@@ -98,11 +101,11 @@ int sw_checkpoints_fold(sw_checkpoints *checkpoints, sw_error *err);
 int sw_checkpoints_savepoint(sw_checkpoints *checkpoints, const char *name, sw_error *err);
 
 /* Checkpoints, oldest first, then savepoints by name: an array to be freed with sw_free. `deep` reads every file
- * to its end to tell damaged ones; otherwise only what their ends say. */
+ * to its end to tell damaged ones; otherwise only what their ends say. Any thread. */
 int sw_checkpoints_list(sw_checkpoints *checkpoints, bool deep, sw_checkpoint_entry **out, uint32_t *count,
                         sw_error *err);
-/* Removes a checkpoint, also one set aside, or a savepoint ("12", "NAME"). SW_ENOTFOUND; SW_ESTATE: another one builds on
- * it, or the next commit will. */
+/* Removes a checkpoint, also one set aside, or a savepoint ("12", "NAME"). SW_ENOTFOUND; SW_ESTATE: another one
+ * builds on it, or the next commit will. */
 int sw_checkpoints_drop(sw_checkpoints *checkpoints, const char *which, sw_error *err);
 
 /* --- restoring -------------------------------------------------------------------------------------------------- */

@@ -6,7 +6,8 @@
  * the manifest, and the two halves of the XXH3-128 of everything before, pages to here. So a changed byte anywhere,
  * a missing end and an added one are all found, and what a file says of itself is read without touching its pages.
  *
- * Durable when  sw_image_write returns SW_OK: the file's bytes, under the name given; the name itself is the caller's to
+ * Durable when  sw_image_write returns SW_OK: the file's bytes, under the name given; the name itself is the
+ * caller's to
  *             sync. Nobody trusts a file under a temporary name, so pages are written without syncs of LMDB's, and one
  *             sync comes before the rename. A file is never changed after that.
  * Ownership  The image belongs to sw_image_write and lives for its call of fill.

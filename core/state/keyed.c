@@ -1,5 +1,6 @@
 #include "state/keyed.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #include "state/saving.h"
 #include "state/slab.h"
 
+#define RECENT_MAX 0x1p51       /* numbers below have their lower 32 bits as Lua's bit operations see them */
 #define PREFETCH_COUNT_MIN 8192 /* entries: fewer are in the cache anyway, and asking for them costs 6 ns a key */
 
 struct sw_keyed {
@@ -23,6 +25,7 @@ struct sw_keyed {
     const sw_schema *schema; /* of record state; NULL: table state */
     sw_saving saving;        /* what is to be saved */
     sw_buf packed;           /* scratch: record state as msgpack */
+    sw_keyed_recent *recent; /* owned; NULL until asked for */
 };
 
 _Static_assert(sizeof(sw_entry) == 56, "Lua declares the same layout");
@@ -99,6 +102,7 @@ void sw_keyed_free(sw_keyed *keyed)
     sw_index_deinit(&keyed->index);
     sw_saving_deinit(&keyed->saving);
     sw_buf_deinit(&keyed->packed);
+    sw_free(keyed->recent);
     sw_free(keyed);
 }
 
@@ -196,8 +200,34 @@ sw_entry *sw_keyed_find(const sw_keyed *keyed, uint64_t hash, const uint8_t *key
     return find(keyed, hash, key, key_len);
 }
 
+sw_keyed_recent *sw_keyed_recent_of(sw_keyed *keyed)
+{
+    if (keyed->recent != NULL) return keyed->recent;
+    keyed->recent = sw_calloc(1, sizeof(*keyed->recent));
+    if (keyed->recent == NULL) return NULL;
+    keyed->recent->epoch = keyed->epoch;
+    keyed->recent->slots[sw_keyed_place(0)].number = NAN; /* The others' number 0 has its place here. */
+    return keyed->recent;
+}
+
+void sw_keyed_remember(sw_keyed *keyed, double number, sw_entry *entry)
+{
+    if (keyed->recent == NULL || !(fabs(number) < RECENT_MAX) || number != trunc(number)) return;
+    keyed->recent->slots[sw_keyed_place((int64_t)number)] = (sw_keyed_slot){ number, entry };
+}
+
+static void forget(sw_keyed *keyed, const sw_entry *entry)
+{
+    sw_pack_reader reader = { sw_entry_key(keyed, entry), sw_entry_key(keyed, entry) + entry->key_len };
+    sw_pack_item item;
+    if (sw_pack_next(&reader, &item) != SW_OK || item.type != SW_PACK_I64) return;
+    sw_keyed_slot *slot = &keyed->recent->slots[sw_keyed_place(item.v.i)];
+    if (slot->entry == entry) *slot = (sw_keyed_slot){ NAN, NULL };
+}
+
 void sw_keyed_remove(sw_keyed *keyed, sw_entry *entry)
 {
+    if (keyed->recent != NULL) forget(keyed, entry);
     if (keyed->saving.is_on) {
         SW_ASSERT(entry->touched == keyed->epoch || entry->dirty_at == 0);
         int rc = sw_saving_forget(&keyed->saving, entry, sw_entry_key(keyed, entry));
@@ -368,6 +398,7 @@ void sw_keyed_begin_save(sw_keyed *keyed)
     saving->part = saving->removals; /* They go before: a key that came back is saved behind its removal. */
     sw_snapshot_init(&saving->removals);
     keyed->epoch++;
+    if (keyed->recent != NULL) keyed->recent->epoch = keyed->epoch;
 }
 
 bool sw_keyed_is_saving(const sw_keyed *keyed)

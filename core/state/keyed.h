@@ -44,6 +44,25 @@ typedef struct sw_entry {
     /* then value (value_size bytes), then key */
 } sw_entry;
 
+/* Entries that were last found by a whole number, for who looks here first: the entry of key `number` is the one in
+ * slots[sw_keyed_place(number)] if that has the same number. It may be taken from here only if it was handed out in
+ * this epoch (`touched`), so that a save hears of the first time. */
+#define SW_KEYED_RECENT 4096
+typedef struct sw_keyed_slot {
+    double number; /* NaN, or one of another place: free */
+    sw_entry *entry;
+} sw_keyed_slot;
+typedef struct sw_keyed_recent {
+    uint32_t epoch; /* of the store */
+    sw_keyed_slot slots[SW_KEYED_RECENT];
+} sw_keyed_recent;
+
+static inline uint32_t sw_keyed_place(int64_t number)
+{
+    uint32_t low = (uint32_t)number;
+    return (low ^ (low >> 12)) & (SW_KEYED_RECENT - 1);
+}
+
 typedef struct sw_keyed_string {
     uint32_t len;
     char bytes[];
@@ -57,6 +76,11 @@ void sw_keyed_free(sw_keyed *keyed);
 sw_entry *sw_keyed_get(sw_keyed *keyed, uint64_t hash, const uint8_t *key, uint32_t key_len);
 sw_entry *sw_keyed_find(const sw_keyed *keyed, uint64_t hash, const uint8_t *key, uint32_t key_len); /* or NULL */
 void sw_keyed_remove(sw_keyed *keyed, sw_entry *entry);
+
+/* Made when first asked for, and kept up to date from then on; NULL when out of memory. The store owns it. */
+sw_keyed_recent *sw_keyed_recent_of(sw_keyed *keyed);
+/* Notes the entry of a number's key, if it is a whole number that a double holds with room to spare. */
+void sw_keyed_remember(sw_keyed *keyed, double number, sw_entry *entry);
 
 /* Brings the index lines (and then the entries) of these hashes into the cache, ahead of a batch of sw_keyed_get. */
 void sw_keyed_prefetch(const sw_keyed *keyed, const uint64_t *hashes, uint32_t count);
@@ -83,7 +107,8 @@ void sw_keyed_begin_save(sw_keyed *keyed);
 /* Is a save going on? */
 bool sw_keyed_is_saving(const sw_keyed *keyed);
 /* Saves up to `max` pending entries. SW_OK: perhaps more to do; SW_ECLOSED: all done, sw_keyed_take_part has them;
- * SW_EEMPTY: *live is an entry whose live table only the caller can encode: sw_keyed_save_live, then again. SW_ENOMEM. */
+ * SW_EEMPTY: *live is an entry whose live table only the caller can encode: sw_keyed_save_live, then again.
+ * SW_ENOMEM. */
 int sw_keyed_save_some(sw_keyed *keyed, uint32_t max, sw_entry **live);
 /* Saves an entry's live table as it was at the barrier; state: msgpack map, NULL: what was saved before stands. */
 int sw_keyed_save_live(sw_keyed *keyed, sw_entry *entry, const uint8_t *state, uint32_t len);
@@ -100,8 +125,8 @@ int sw_keyed_restore(sw_keyed *keyed, const uint8_t *key, uint32_t key_len, cons
 int sw_keyed_each(sw_keyed *keyed, int (*fn)(void *arg, sw_entry *entry), void *arg);
 
 /* Removes entries with changed_ms < before_ms, looking at no more than max_steps index slots and going on where the
- * last call stopped (call it between batches). Entries that a save still waits for stay. Returns how many went. on_expire (may be NULL) hears of each before it
- * goes, and must not add or remove entries. */
+ * last call stopped (call it between batches). Entries that a save still waits for stay. Returns how many went.
+ * on_expire (may be NULL) hears of each before it goes, and must not add or remove entries. */
 uint64_t sw_keyed_expire(sw_keyed *keyed, int64_t before_ms, uint32_t max_steps,
                          void (*on_expire)(void *arg, sw_entry *entry), void *arg);
 

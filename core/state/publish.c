@@ -7,6 +7,7 @@
 #include "state/store.h"
 
 #define NUMBER_SIZE 32
+#define NUMBER_MAX ((uint64_t)1 << 60) /* of an id that can be true */
 #define ROOM_MIN (1u << 20) /* bytes left alone */
 
 int sw_store_check_room(const sw_checkpoints *checkpoints, uint64_t bytes, sw_error *err)
@@ -38,16 +39,19 @@ int sw_store_publish(const sw_checkpoints *checkpoints, const char *dir, const c
     return rc;
 }
 
-uint64_t sw_store_read_number(const char *dir, const char *name)
+int sw_store_read_number(const char *dir, const char *name, uint64_t *number, sw_error *err)
 {
     char path[SW_PATH_MAX + NUMBER_SIZE];
     sw_buf text = { 0 };
-    uint64_t number = 0;
     snprintf(path, sizeof(path), "%s/%s", dir, name);
-    if (sw_fs_read_all(path, &text, NUMBER_SIZE, NULL) == SW_OK && sw_buf_append(&text, "", 1) == SW_OK)
-        number = strtoull((const char *)text.data, NULL, 10);
+    int rc = sw_fs_read_all(path, &text, NUMBER_SIZE, err);
+    if (rc == SW_OK && (rc = sw_buf_append(&text, "", 1)) != SW_OK)
+        sw_error_set(err, rc, "cannot read %s: out of memory", path);
+    if (rc == SW_OK && (*number = strtoull((const char *)text.data, NULL, 10)) > NUMBER_MAX)
+        rc = sw_error_set(err, SW_EFORMAT, "%s is damaged", path);
+    if (rc == SW_ENOTFOUND) *number = 0;
     sw_buf_deinit(&text);
-    return number;
+    return rc == SW_ENOTFOUND ? SW_OK : rc;
 }
 
 /* Called with the mutex held. */

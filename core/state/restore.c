@@ -146,8 +146,9 @@ static int open_latest(const sw_checkpoints *checkpoints, sw_catalog *catalog, s
     for (int tries = 1;; tries++) {
         bool may_retry = checkpoints->options.is_read_only && tries < SW_LOAD_TRIES;
         /* Before the directory is read, so that one which is committed meanwhile is not missed. */
-        uint64_t noted = sw_store_read_number(checkpoints->checkpoints, SW_STORE_NEWEST);
-        int rc = sw_store_load(checkpoints, catalog, err);
+        uint64_t noted = 0;
+        int rc = sw_store_read_number(checkpoints->checkpoints, SW_STORE_NEWEST, &noted, err);
+        if (rc == SW_OK) rc = sw_store_load(checkpoints, catalog, err);
         if (rc != SW_OK) return rc;
         bool is_gone = noted > newest_of(catalog);
         if (is_gone) tell(s, noted, "its file is gone");

@@ -42,24 +42,13 @@ static int batch_grow(sw_batch *batch, uint64_t size)
     return SW_OK;
 }
 
-sw_row *sw_batch_reserve(sw_batch *batch, uint32_t len)
+sw_row *sw_batch_reserve_more(sw_batch *batch, uint32_t len)
 {
     SW_ASSERT(len >= sizeof(sw_row));
     if (len > SW_ROW_BYTES_MAX) return NULL;
     uint64_t end = (uint64_t)batch->size + ((len + 7u) & ~7u);
     if (end > batch->cap && batch_grow(batch, end) != SW_OK) return NULL;
     return (sw_row *)(void *)(batch->data + batch->size);
-}
-
-void sw_batch_commit(sw_batch *batch, uint32_t len)
-{
-    sw_row *row = (sw_row *)(void *)(batch->data + batch->size);
-    uint32_t aligned = (len + 7u) & ~7u;
-    SW_ASSERT(len >= sizeof(sw_row) && aligned <= batch->cap - batch->size);
-    memset((uint8_t *)row + len, 0, aligned - len);
-    row->len = aligned;
-    batch->size += aligned;
-    batch->count++;
 }
 
 int sw_batch_append(sw_batch *batch, const sw_row *row)

@@ -40,9 +40,12 @@ typedef struct sw_row {
     uint32_t stamp;    /* engine clock when the event was taken in, us, wrapping: for latency */
     uint16_t schema;   /* layout of the body; 0: msgpack map */
     uint8_t kind;      /* sw_row_kind */
-    uint8_t flags;     /* 0 */
+    uint8_t flags;     /* SW_ROW_... below */
     uint32_t reserved; /* 0 */
 } sw_row;
+
+#define SW_ROW_ALTERED 1u /* strings were set in place: only inside a task, where Lua has them */
+#define SW_ROW_PLAIN 2u   /* a record whose fields are all there, its integers within 2^53; 0 says nothing */
 
 typedef union sw_slot {
     int64_t i; /* i64, time, bool */
@@ -99,11 +102,28 @@ void sw_batch_deinit(sw_batch *batch);
 /* Forgets the rows and keeps the memory, unless one huge row made it large. */
 void sw_batch_clear(sw_batch *batch);
 
+/* As sw_batch_reserve, where there may be no room yet. */
+sw_row *sw_batch_reserve_more(sw_batch *batch, uint32_t len);
+
 /* Room for a row of `len` bytes behind the last one, 8-aligned and not zeroed; it counts once sw_batch_commit is called
  * with its final length (not more than reserved), which commit rounds up to 8 and stores in row->len. Earlier rows
  * may move. NULL when out of memory or over the limit. */
-sw_row *sw_batch_reserve(sw_batch *batch, uint32_t len);
-void sw_batch_commit(sw_batch *batch, uint32_t len);
+static inline sw_row *sw_batch_reserve(sw_batch *batch, uint32_t len)
+{
+    if (len > batch->cap - batch->size || len > SW_ROW_BYTES_MAX) return sw_batch_reserve_more(batch, len);
+    return (sw_row *)(void *)(batch->data + batch->size); /* size and cap are multiples of 8. */
+}
+
+static inline void sw_batch_commit(sw_batch *batch, uint32_t len)
+{
+    sw_row *row = (sw_row *)(void *)(batch->data + batch->size);
+    uint32_t aligned = (len + 7u) & ~7u;
+    SW_ASSERT(len >= sizeof(sw_row) && aligned <= batch->cap - batch->size);
+    if (aligned != len) memset((uint8_t *)row + len, 0, aligned - len);
+    row->len = aligned;
+    batch->size += aligned;
+    batch->count++;
+}
 
 /* Copies a row in; it must not lie in this batch. SW_OK, SW_ENOMEM. */
 int sw_batch_append(sw_batch *batch, const sw_row *row);

@@ -1,5 +1,7 @@
 #include "state/slab.h"
 
+#include <string.h>
+
 #include "base/alloc.h"
 
 #define CHUNK_FIRST 4096u
@@ -98,6 +100,21 @@ void sw_slab_free(sw_slab *slab, void *block, size_t size)
         return;
     }
     push(slab, class_of(size).index, block);
+}
+
+void *sw_slab_resize(sw_slab *slab, void *block, size_t size, size_t new_size)
+{
+    if (size > SW_SLAB_BLOCK_MAX && new_size > SW_SLAB_BLOCK_MAX) {
+        void *large = sw_realloc(block, new_size);
+        if (large != NULL) slab->bytes += new_size - size;
+        return large;
+    }
+    if (sw_slab_same_class(size, new_size)) return block;
+    void *copy = sw_slab_alloc(slab, new_size);
+    if (copy == NULL) return NULL;
+    memcpy(copy, block, size < new_size ? size : new_size);
+    sw_slab_free(slab, block, size);
+    return copy;
 }
 
 int sw_slab_same_class(size_t a, size_t b)

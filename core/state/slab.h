@@ -42,6 +42,10 @@ void *sw_slab_alloc(sw_slab *slab, size_t size);
 /* size as it was given to sw_slab_alloc; block may be NULL. */
 void sw_slab_free(sw_slab *slab, void *block, size_t size);
 
+/* A block of new_size with the bytes of this one, of size, which is then freed; NULL when out of memory, and the block
+ * stays. Neither size is 0. */
+void *sw_slab_resize(sw_slab *slab, void *block, size_t size, size_t new_size);
+
 /* Would a block of one size also do for the other? */
 int sw_slab_same_class(size_t a, size_t b);
 

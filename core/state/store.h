@@ -4,16 +4,16 @@
  *     restore.c      files -> entries             fold.c     a chain -> one file: folding, savepoints
  *     publish.c      temporary file -> durable name; ids
  *
- * Names in the directory besides those of catalog.h: savepoints/NAME.mdb, and two small files in checkpoints/. IDS holds a
- * number that no id given out has reached; it is on the disk before the ids are used. NEWEST holds the id of the newest
- * checkpoint, not synced: it only serves to notice that the file of that one is gone.
+ * Names in the directory besides those of catalog.h: savepoints/NAME.mdb, and two small files in checkpoints/. IDS
+ * holds a number that no id given out has reached; it is on the disk before the ids are used. NEWEST holds the id
+ * of the newest checkpoint, not synced: it only serves to notice that the file of that one is gone.
  *
  * The crash argument  A file gets its name when its bytes are on the disk, and counts when the name is; before that the
- *             checkpoint is absent, and the next open removes what carries a temporary name. One whose rename is done and
- *             whose directory's sync fails is removed again; should it come back by a crash, it is whole, and what it
- *             prepared was synced before: a restart from it is as good. What is removed is needed by nothing that stays
- *             (catalog.h). So at every moment each file under a proper name is whole, and the chains of those that are
- *             kept are complete. */
+ *             checkpoint is absent, and the next open removes what carries a temporary name. One whose rename is
+ *             done and whose directory's sync fails is removed again; should it come back by a crash, it is whole,
+ *             and what it prepared was synced before: a restart from it is as good. What is removed is needed by
+ *             nothing that stays (catalog.h). So at every moment each file under a proper name is whole, and the
+ *             chains of those that are kept are complete. */
 #ifndef SW_STATE_STORE_H
 #define SW_STATE_STORE_H
 
@@ -30,7 +30,7 @@
 #define SW_STORE_IDS "IDS"
 #define SW_STORE_NEWEST "NEWEST"
 #define SW_IDS_RESERVED 16u /* ids given out per write of IDS, and at most lost by a crash */
-#define SW_LOAD_TRIES 8     /* of a reader whose files are retired meanwhile */
+#define SW_LOAD_TRIES 8     /* of reading a directory whose files are retired meanwhile */
 
 struct sw_checkpoints {
     sw_checkpoints_options options; /* as given */
@@ -75,8 +75,8 @@ int sw_store_publish(const sw_checkpoints *checkpoints, const char *dir, const c
                      sw_error *err);
 int sw_store_sync_dir(const sw_checkpoints *checkpoints, const char *dir, sw_error *err);
 
-/* The number in one of the small files; 0: there is none. */
-uint64_t sw_store_read_number(const char *dir, const char *name);
+/* The number in one of the small files; 0 if there is none. */
+int sw_store_read_number(const char *dir, const char *name, uint64_t *number, sw_error *err);
 
 /* Makes sure that IDS is above `id`; lowers it to what was given out, where it fails ids are lost. */
 int sw_store_reserve_ids(sw_checkpoints *checkpoints, uint64_t id, sw_error *err);

@@ -198,8 +198,8 @@ function M.check_parallelism(component)
   local own = component.options.parallelism
   if not component.single or own == nil or own == 1 then return end
   local what = tostring(component.connector)
-  local has_path = component.connector.options.path ~= nil
-  local remedy = has_path and ' (a path with "{instance}" gives each instance its own file)' or ""
+  local is_file = component.connector.type == "file"
+  local remedy = is_file and ' (a path with "{instance}" gives each instance its own file)' or ""
   local text = "%s: %s has one instance, parallelism %d is not possible%s"
   check.problem(text:format(M.subject(component.name), what, own, remedy))
   component.options.parallelism = nil

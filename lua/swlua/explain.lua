@@ -6,6 +6,7 @@
 -- A component compiles when one of its functions is part of a finished trace and nothing of a lasting kind was met in
 -- its code. Most aborts of a recording do not last: the recorder starts in the wrong place, gives up, and a later
 -- recording has the code. They count only for code that never gets into a trace.
+local f = require("swlua.internal.ffi")
 local jutil = require("jit.util")
 local funcinfo = jutil.funcinfo
 local has_names, vmdef = pcall(require, "jit.vmdef")
@@ -324,7 +325,7 @@ local function event_count(component)
   for _, task in ipairs(tasks) do
     for _, x in ipairs(task.order) do
       if x.component == component then
-        count = count + tonumber(component.kind == "source" and x.instance.n_out or x.instance.n_in)
+        count = count + (component.kind == "source" and tonumber(x.instance.n_out) or f.events_in(x.instance))
       end
     end
   end

@@ -8,7 +8,7 @@ local M = {}
 ---@class swlua.Connector
 ---@field kind "connector"
 ---@field side "source"|"sink"
----@field type string "file", "stdin", "generator", "stdout", "null"
+---@field type string "file", "stdin", "generator", "stdout", "store", "null"
 ---@field options table<string, any> normalized
 ---@field fn function? of a generator
 ---@field single boolean true: one resource, hence one instance

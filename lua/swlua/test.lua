@@ -11,6 +11,7 @@
 local check = require("swlua.check")
 local core = require("swlua.core")
 local engine = require("swlua.internal.engine")
+local events_in = require("swlua.internal.ffi").events_in
 local graph = require("swlua.internal.graph")
 local jobs = require("swlua.job")
 local order = require("swlua.internal.order")
@@ -308,8 +309,8 @@ function Test:counters(component)
   local sum = {}
   for _, x in ipairs(instances_of(self, component)) do
     local c = x.instance
-    local one = { ["in"] = c.n_in, out = c.n_out, errors = c.errors, dead_letters = c.dead_letters, dropped = c.dropped,
-      late = c.late, malformed = c.malformed, unread = c.unread }
+    local one = { ["in"] = events_in(c), out = c.n_out, errors = c.errors, dead_letters = c.dead_letters,
+      dropped = c.dropped, late = c.late, malformed = c.malformed, unread = c.unread }
     for name, count in pairs(one) do sum[name] = (sum[name] or 0) + tonumber(count) end
   end
   return sum

@@ -37,6 +37,41 @@ function M.stdout(options)
   return from._connector("sink", "stdout", format.apply(check.options("sw.to.stdout", options, STDOUT)), true)
 end
 
+local KEY_FIELDS_MAX = 16
+
+local function key_rule(value)
+  local expected = "a field name or a list of up to " .. KEY_FIELDS_MAX .. " of them"
+  local names = type(value) == "table" and value or { value }
+  if #names == 0 or #names > KEY_FIELDS_MAX then return nil, expected end
+  for _, name in ipairs(names) do
+    if type(name) ~= "string" or name == "" or name:find("%z") then return nil, expected end
+  end
+  return names
+end
+
+local STORE = { key = { rule = key_rule } }
+
+--- Keeps a table on disk: an event replaces the one with the same key; one whose field `deleted` is true removes it.
+--- The table is an LMDB file that other programs may read: msgpack keys, and events as msgpack maps.
+---
+---     totals:to("totals", sw.to.store("totals.db", { key = "card" }))
+---     totals:to("by_day", sw.to.store("days.db", { key = { "card", "day" } }))
+---@param path string
+---@param options { key: string|string[] }
+---@return swlua.Connector
+function M.store(path, options)
+  local given = check.options("sw.to.store", options, STORE)
+  if given.key == nil and not (type(options) == "table" and options.key ~= nil) then
+    check.problem('sw.to.store: option "key" is missing: the field, or the list of fields, that tells rows apart')
+  end
+  local names = given.key or { "key" }
+  local out = { path = from._path("sw.to.store", path), keys = #names }
+  for i, name in ipairs(names) do
+    out["key" .. i] = name
+  end
+  return from._connector("sink", "store", out, true)
+end
+
 --- Takes events and does nothing with them.
 ---
 ---     events:to("nowhere", sw.to.null())

@@ -23,7 +23,7 @@ return job
 
 -- Starts COPY with its input from descriptor 3, and goes on when it has copied a line. $engine is its engine process.
 local START = [[
-gone() { [ ! -e /proc/$1 ] || grep -qs '^State:	Z' /proc/$1/status; }
+gone() { [ ! -e /proc/$1 ] || grep -qs '^State:  Z' /proc/$1/status; }
 mkfifo in; %s "$swlua" copy.lua %s <in >out 2>err & supervisor=$!
 exec 3>in; echo first >&3; until [ -s out ]; do :; done
 read -r engine </proc/$supervisor/task/$supervisor/children

@@ -68,6 +68,24 @@ describe("a value of an event", function()
     for _, length in ipairs({ 31, 32, 255, 256, 65535, 65536 }) do survives(("x"):rep(length)) end
   end)
 
+  it("may be one of many strings that are nearly the same, and so may a name", function()
+    local strings, names = {}, {}
+    for length = 0, 40 do
+      local plain = ("a"):rep(length)
+      strings[#strings + 1] = plain
+      for at = 1, length do
+        local other = plain:sub(1, at - 1) .. "b" .. plain:sub(at + 1)
+        strings[#strings + 1] = other
+        names[other] = #strings
+      end
+    end
+    for i = 0, 1999 do
+      strings[#strings + 1] = ("prefix--%04d"):format(i)
+      strings[#strings + 1] = ("%04d--suffix"):format(i)
+    end
+    survives({ strings = strings, again = strings, names = names }, assert.same)
+  end)
+
   it("may be true or false", function()
     survives(true)
     survives(false)

@@ -31,6 +31,29 @@ describe("sw.to.file", function()
   end
 end)
 
+describe("sw.to.store", function()
+  it("takes a field, or a list of fields, as key", function()
+    assert.same({ path = "a", keys = 1, key1 = "id" }, sw.to.store("a", { key = "id" }).options)
+    local two = sw.to.store("a", { key = { "id", "day" } })
+    assert.same({ path = "a", keys = 2, key1 = "id", key2 = "day" }, two.options)
+    assert.is_true(sw.to.store("a", { key = "id" }).single)
+  end)
+
+  for _, case in ipairs({
+    { "", { key = "id" }, "sw.to.store: the path must be a text that is not empty" },
+    { "a", nil, 'sw.to.store: option "key" is missing' },
+    { "a", { key = {} }, 'sw.to.store: option "key" must be a field name or a list of up to 16 of them' },
+    { "a", { key = { "id", 7 } }, 'option "key" must be a field name' },
+    { "a", { keys = "id" }, 'unknown option "keys" (did you mean "key"?)' },
+  }) do
+    it("refuses what cannot be: " .. case[3], function()
+      refused(function()
+        sw.to.store(case[1], case[2])
+      end, case[3])
+    end)
+  end
+end)
+
 describe("sw.to", function()
   it("says which connectors are of later versions, and which do not exist", function()
     refused(function()

@@ -510,6 +510,92 @@ static void globbing_and_mkdirs_survive_every_allocation_failure(void **state)
     }
 }
 
+/* --- places, locks, names ---------------------------------------------------------------------------------------- */
+
+static void a_file_is_updated_at_places_and_cut(void **state)
+{
+    sw_file *f = NULL;
+    char bytes[8];
+    (void)state;
+    write_file(in_dir("a"), "0123456789", 10);
+    assert_int_equal(sw_file_open_update(&f, in_dir("a"), NULL), SW_OK);
+    assert_int_equal(sw_file_pwrite(f, "xy", 2, 4, NULL), SW_OK);
+    assert_int_equal(sw_file_pread(f, bytes, sizeof(bytes), 3, NULL), 7);
+    assert_memory_equal(bytes, "3xy6789", 7);
+    assert_int_equal(sw_file_pread(f, bytes, sizeof(bytes), 10, NULL), 0);
+    assert_int_equal(sw_file_reserve(f, 10, 100000, NULL), SW_OK);
+    assert_int_equal(sw_file_size(f, NULL), 10);
+    assert_int_equal(sw_file_truncate(f, 5, NULL), SW_OK);
+    assert_int_equal(sw_file_close(f, NULL), SW_OK);
+    assert_content(in_dir("a"), "0123x");
+    assert_int_equal(sw_file_open_update(&f, in_dir("made"), NULL), SW_OK);
+    assert_int_equal(sw_file_close(f, NULL), SW_OK);
+    assert_content(in_dir("made"), "");
+}
+
+static void reading_goes_on_behind_what_is_skipped(void **state)
+{
+    static const char *const names[] = { "a", "a.gz" };
+    static char text[200000];
+    (void)state;
+    for (size_t i = 0; i < sizeof(text); i++) text[i] = (char)('a' + i * 7919 % 26);
+    write_file(in_dir("a"), text, sizeof(text));
+    gzFile gz = gzopen(in_dir("a.gz"), "wb");
+    assert_int_equal(gzwrite(gz, text, sizeof(text)), sizeof(text));
+    assert_int_equal(gzclose(gz), Z_OK);
+    for (int i = 0; i < 2; i++) {
+        sw_file *f = NULL;
+        char bytes[16];
+        assert_int_equal(sw_file_open_read(&f, in_dir(names[i]), NULL), SW_OK);
+        assert_int_equal(sw_file_read(f, bytes, 5, NULL), 5);
+        assert_int_equal(sw_file_skip_to(f, 5, NULL), SW_OK);
+        assert_int_equal(sw_file_skip_to(f, 150001, NULL), SW_OK);
+        assert_int_equal(sw_file_read(f, bytes, 16, NULL), 16);
+        assert_memory_equal(bytes, text + 150001, 16);
+        assert_int_equal(sw_file_skip_to(f, sizeof(text), NULL), SW_OK);
+        assert_int_equal(sw_file_read(f, bytes, 1, NULL), 0);
+        assert_int_equal(sw_file_skip_to(f, sizeof(text) + 1, NULL), SW_ELIMIT);
+        sw_file_close(f, NULL);
+    }
+}
+
+static void a_locked_file_is_busy_until_it_is_closed(void **state)
+{
+    sw_file *first = NULL, *second = NULL;
+    (void)state;
+    assert_int_equal(sw_file_open_update(&first, in_dir("a"), NULL), SW_OK);
+    assert_int_equal(sw_file_open_update(&second, in_dir("a"), NULL), SW_OK);
+    assert_int_equal(sw_file_lock(first, NULL), SW_OK);
+    assert_int_equal(sw_file_lock(second, NULL), SW_EBUSY);
+    sw_file_close(first, NULL);
+    assert_int_equal(sw_file_lock(second, NULL), SW_OK);
+    sw_file_close(second, NULL);
+}
+
+static void paths_are_told_from_each_other(void **state)
+{
+    char cwd[200], *path;
+    (void)state;
+    write_file(in_dir("a"), "", 0);
+    write_file(in_dir("b"), "", 0);
+    assert_int_equal(symlink("a", in_dir("c")), 0);
+    assert_true(sw_fs_is_same(in_dir("a"), in_dir("c")));
+    assert_false(sw_fs_is_same(in_dir("a"), in_dir("b")));
+    assert_false(sw_fs_is_same(in_dir("none"), in_dir("none")));
+    assert_true(sw_fs_is_special("/dev/null"));
+    assert_false(sw_fs_is_special(in_dir("a")));
+    assert_false(sw_fs_is_special(dir));
+    assert_false(sw_fs_is_remote(in_dir("a")));
+    path = sw_fs_absolute("x/y");
+    assert_non_null(getcwd(cwd, sizeof(cwd)));
+    assert_memory_equal(path, cwd, strlen(cwd));
+    assert_string_equal(path + strlen(cwd), "/x/y");
+    sw_free(path);
+    path = sw_fs_absolute("/x");
+    assert_string_equal(path, "/x");
+    sw_free(path);
+}
+
 #define FS_TEST(test) cmocka_unit_test_setup_teardown(test, make_temp_dir, remove_temp_dir)
 
 int main(void)
@@ -539,6 +625,10 @@ int main(void)
         FS_TEST(an_operation_of_the_chosen_kind_fails_once),
         FS_TEST(a_lock_is_given_to_one_process_and_freed_by_its_end),
         FS_TEST(free_space_is_told_where_there_is_a_disk),
+        FS_TEST(a_file_is_updated_at_places_and_cut),
+        FS_TEST(reading_goes_on_behind_what_is_skipped),
+        FS_TEST(a_locked_file_is_busy_until_it_is_closed),
+        FS_TEST(paths_are_told_from_each_other),
         FS_TEST(reading_gzip_survives_every_allocation_failure),
         FS_TEST(globbing_and_mkdirs_survive_every_allocation_failure),
     };

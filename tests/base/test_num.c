@@ -119,6 +119,20 @@ static void every_length_of_integer_reads_back(void **state)
     }
 }
 
+static void integers_are_written_as_printf_does(void **state)
+{
+    char expected[64], out[SW_NUM_TEXT_SIZE];
+    sw_rng rng;
+    (void)state;
+    sw_rng_seed(&rng, 3);
+    for (int i = 0; i < 200000; i++) {
+        uint64_t v = sw_rng_next(&rng) >> (i % 64);
+        int len = snprintf(expected, sizeof(expected), "%llu", (unsigned long long)v);
+        assert_int_equal(sw_num_format_u64(out, v), len);
+        assert_string_equal(out, expected);
+    }
+}
+
 static void a_text_that_is_not_one_number_is_refused(void **state)
 {
     static const char *const bad[] = { "", "-", "+1", " 1", "1 ", "1x", "0x10", "1,5", "e5", "1e", "--1" };
@@ -207,6 +221,7 @@ int main(void)
         cmocka_unit_test(every_double_reads_back_as_itself),
         cmocka_unit_test(amounts_with_few_decimals_are_written_as_they_are_read),
         cmocka_unit_test(integers_are_exact_over_their_whole_range),
+        cmocka_unit_test(integers_are_written_as_printf_does),
         cmocka_unit_test(every_length_of_integer_reads_back),
         cmocka_unit_test(a_text_that_is_not_one_number_is_refused),
         cmocka_unit_test(durations_become_milliseconds),

@@ -291,7 +291,7 @@ static int open_sink(const char *path, const char *name, const char *value, uint
 {
     sw_option list[2];
     sw_options options = options_of(list, path, name, value);
-    sw_sink_context context = { "out", instance, 4, sw_clock_real() };
+    sw_sink_context context = { .component = "out", .instance = instance, .count = 4, .clock = sw_clock_real() };
     return sw_io_open_sink("file", &options, &context, out, err);
 }
 

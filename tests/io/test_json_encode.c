@@ -259,6 +259,58 @@ static void a_field_name_is_escaped(void **state)
     sw_batch_deinit(&batch);
 }
 
+/* A row of { <a...>: i64, <b...>: string, <c...>: f64 } with names of len bytes, and its JSON. */
+static sw_row *row_of_long_names(sw_batch *batch, unsigned len, uint64_t presence, uint32_t text_len, sw_buf *expected)
+{
+    char names[3][100], *text = malloc(text_len + 1);
+    const char *list[] = { names[0], names[1], names[2] };
+    const sw_type types[] = { SW_TYPE_I64, SW_TYPE_STRING, SW_TYPE_F64 };
+    const sw_schema *schema = NULL;
+    assert_non_null(text);
+    for (int i = 0; i < 3; i++) ((char *)memset(names[i], 'a' + i, len))[len] = 0;
+    memset(text, 't', text_len);
+    text[text_len] = 0;
+    assert_int_equal(sw_schema_intern(list, types, 3, &schema, NULL), SW_OK);
+    sw_row *row = record_row(batch, schema, (sw_slot){ .i = 0 }, text, text_len);
+    sw_slot *slots = sw_row_slots(row, schema);
+    sw_row_presence(row)[0] = presence;
+    slots[1] = slots[0];
+    slots[0].i = INT64_MIN;
+    slots[2].f = -1.7976931348623157e308;
+    sw_buf_clear(expected);
+    if (presence & 1) sw_buf_printf(expected, ",\"%s\":-9223372036854775808", names[0]);
+    if (presence & 2) sw_buf_printf(expected, ",\"%s\":\"%s\"", names[1], text);
+    if (presence & 4) sw_buf_printf(expected, ",\"%s\":-1.7976931348623157e+308", names[2]);
+    sw_buf_printf(expected, "%s}\n", presence == 0 ? "{" : "");
+    expected->data[0] = '{';
+    free(text);
+    return row;
+}
+
+static void records_of_one_schema_behind_another_have_their_own_names(void **state)
+{
+    sw_encoder *encoder = NULL;
+    sw_buf expected;
+    (void)state;
+    sw_buf_init(&expected);
+    assert_int_equal(sw_encoder_new(&encoder, "jsonl", NULL), SW_OK);
+    for (unsigned len = 1; len < 80; len++) {
+        for (uint64_t presence = 0; presence < 8; presence++) {
+            sw_batch batch;
+            sw_buf json;
+            sw_buf_init(&json); /* Without any room. */
+            sw_row *row = row_of_long_names(&batch, len, presence, 40 * len, &expected);
+            assert_int_equal(sw_encoder_encode(encoder, row, &json, NULL), SW_OK);
+            assert_int_equal(json.size, expected.size);
+            assert_memory_equal(json.data, expected.data, json.size);
+            sw_buf_deinit(&json);
+            sw_batch_deinit(&batch);
+        }
+    }
+    sw_encoder_free(encoder);
+    sw_buf_deinit(&expected);
+}
+
 /* --- lines ---------------------------------------------------------------------------------------- */
 
 static void encode_line(const sw_row *row, const char *expected, size_t len)
@@ -484,6 +536,7 @@ int main(void)
         cmocka_unit_test(long_strings_of_escapes_come_through),
         cmocka_unit_test(a_records_bad_value_is_refused_and_named),
         cmocka_unit_test(a_field_name_is_escaped),
+        cmocka_unit_test(records_of_one_schema_behind_another_have_their_own_names),
         cmocka_unit_test(lines_come_back_as_they_were),
         cmocka_unit_test(lines_need_the_field_line_as_one_line_of_text),
         cmocka_unit_test(random_maps_come_back_byte_for_byte),

@@ -92,6 +92,34 @@ static void another_input_counts_from_one(void **state)
     sw_lines_deinit(&lines);
 }
 
+static void whole_lines_may_be_seen_and_passed_before_they_are_asked_for(void **state)
+{
+    sw_lines lines;
+    sw_line line;
+    size_t room = 0, len = 0;
+    (void)state;
+    assert_int_equal(sw_lines_init(&lines, 8, 16), SW_OK);
+    memcpy(sw_lines_room(&lines, &room), "one\ntwo\nth", 10);
+    sw_lines_added(&lines, 10);
+    assert_memory_equal(sw_lines_ready(&lines, &len), "one\ntwo\n", 8);
+    assert_int_equal(len, 8);
+    sw_lines_pass(&lines, 4);
+    assert_true(sw_lines_next(&lines, &line));
+    assert_memory_equal(line.text, "two", line.len);
+    assert_int_equal(line.number, 2);
+    sw_lines_ready(&lines, &len);
+    assert_int_equal(len, 0);
+    memcpy(sw_lines_room(&lines, &room), "123456789", 9);
+    sw_lines_added(&lines, 9);
+    assert_true(sw_lines_next(&lines, &line));
+    assert_true(line.is_too_long);
+    memcpy(sw_lines_room(&lines, &room), "a\nb\n", 4);
+    sw_lines_added(&lines, 4);
+    sw_lines_ready(&lines, &len); /* Lines behind one that is too long begin where its rest ends. */
+    assert_int_equal(len, 0);
+    sw_lines_deinit(&lines);
+}
+
 static void a_line_of_any_length_takes_bounded_memory(void **state)
 {
     enum { MAX_LINE = 1 << 20, CHUNK = 64 << 10, TOTAL = 100 << 20 };
@@ -131,6 +159,7 @@ int main(void)
         cmocka_unit_test(lines_are_the_same_however_they_are_split),
         cmocka_unit_test(a_line_that_is_too_long_is_reported_once_and_skipped),
         cmocka_unit_test(another_input_counts_from_one),
+        cmocka_unit_test(whole_lines_may_be_seen_and_passed_before_they_are_asked_for),
         cmocka_unit_test(a_line_of_any_length_takes_bounded_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

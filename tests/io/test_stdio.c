@@ -96,7 +96,7 @@ static void only_the_first_instance_reads_standard_input(void **state)
 static sw_sink *open_sink(const char *type)
 {
     sw_sink *sink = NULL;
-    sw_sink_context context = { "out", 0, 1, sw_clock_real() };
+    sw_sink_context context = { .component = "out", .count = 1, .clock = sw_clock_real() };
     assert_int_equal(sw_io_open_sink(type, &lines_options, &context, &sink, NULL), SW_OK);
     return sink;
 }
@@ -139,7 +139,7 @@ static void *write_lines(void *letter)
     char text[LINE_LEN + 1];
     sw_batch batch;
     sw_sink *sink = NULL;
-    sw_sink_context context = { "out", 0, 1, NULL };
+    sw_sink_context context = { .component = "out", .count = 1, .clock = NULL };
     memset(text, *(const char *)letter, LINE_LEN);
     text[LINE_LEN] = 0;
     make_row(&batch, text);
@@ -220,7 +220,7 @@ static void an_unknown_type_is_refused_by_name(void **state)
     sw_source *source = NULL;
     sw_sink *sink = NULL;
     sw_source_context in = context_of(NULL, NULL);
-    sw_sink_context out = { "out", 0, 1, sw_clock_real() };
+    sw_sink_context out = { .component = "out", .count = 1, .clock = sw_clock_real() };
     sw_error err;
     (void)state;
     assert_int_equal(sw_io_open_source("pigeon", &lines_options, &in, &source, &err), SW_EINVAL);

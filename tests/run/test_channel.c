@@ -336,6 +336,64 @@ static void a_keyed_put_places_hash_and_key_behind_the_body_and_zeroes_the_paddi
     sw_channel_free(f.channel);
 }
 
+/* Puts a header and then writes the id behind it. */
+static bool put_in_place(sw_channel *channel, uint64_t id, int64_t wm)
+{
+    test_row r = make_row(SW_ROW_EVENT, 0);
+    sw_row *row = sw_channel_put_header(channel, &r.row, wm);
+    if (row == NULL) return false;
+    memcpy(sw_row_body(row), &id, sizeof(id));
+    return true;
+}
+
+static void rows_written_in_place_keep_their_order_among_the_others(void **state)
+{
+    fixture f;
+    (void)state;
+    open_channel(&f, 10000);
+    for (uint64_t i = 0; i < 2000; i++) {
+        if (i % 3 == 0) assert_int_equal(put(f.channel, i), SW_OK);
+        else if (i % 301 == 0) assert_int_equal(put_kind(f.channel, SW_ROW_CONTROL, i), SW_OK);
+        else assert_true(put_in_place(f.channel, i, 0));
+    }
+    for (uint64_t next = 0; next < 2000;) {
+        sw_channel_flush(f.channel);
+        next = drain_in_order(f.channel, next);
+    }
+    sw_channel_free(f.channel);
+}
+
+static void a_row_written_in_place_is_published_by_what_follows_it(void **state)
+{
+    fixture f;
+    (void)state;
+    open_channel(&f, 4096);
+    for (uint64_t i = 0; i < SW_CHANNEL_BATCH; i++) assert_true(put_in_place(f.channel, i, 7));
+    assert_null(sw_channel_front(f.channel));
+    assert_true(put_in_place(f.channel, SW_CHANNEL_BATCH, 7));
+    const sw_batch *batch = sw_channel_front(f.channel);
+    assert_int_equal(batch->count, SW_CHANNEL_BATCH);
+    assert_int_equal(first(batch)->wm, 7);
+    sw_channel_pop(f.channel);
+    sw_channel_flush(f.channel);
+    assert_int_equal(id_of(first(sw_channel_front(f.channel))), SW_CHANNEL_BATCH);
+    sw_channel_free(f.channel);
+}
+
+static void a_full_channel_takes_no_row_to_be_written_in_place(void **state)
+{
+    fixture f;
+    (void)state;
+    open_channel(&f, 2);
+    assert_true(put_in_place(f.channel, 0, 0));
+    assert_true(put_in_place(f.channel, 1, 0));
+    assert_false(put_in_place(f.channel, 2, 0));
+    sw_channel_flush(f.channel);
+    assert_int_equal(drain_in_order(f.channel, 0), 2);
+    assert_true(put_in_place(f.channel, 2, 0));
+    sw_channel_free(f.channel);
+}
+
 static void a_raised_watermark_is_sent_once_and_only_if_no_row_carried_it(void **state)
 {
     fixture f;
@@ -643,6 +701,9 @@ int main(void)
         cmocka_unit_test(a_burst_of_exactly_the_byte_bound_fits_and_one_more_row_does_not),
         cmocka_unit_test(one_row_above_the_byte_bound_fits_into_an_empty_channel_and_its_memory_is_given_back),
         cmocka_unit_test(a_keyed_put_places_hash_and_key_behind_the_body_and_zeroes_the_padding),
+        cmocka_unit_test(rows_written_in_place_keep_their_order_among_the_others),
+        cmocka_unit_test(a_row_written_in_place_is_published_by_what_follows_it),
+        cmocka_unit_test(a_full_channel_takes_no_row_to_be_written_in_place),
         cmocka_unit_test(a_raised_watermark_is_sent_once_and_only_if_no_row_carried_it),
         cmocka_unit_test(a_watermark_that_finds_no_slot_goes_out_later),
         cmocka_unit_test(the_consumer_is_woken_once_per_sleep_and_only_when_it_sleeps),

@@ -324,6 +324,64 @@ static void the_port_waits_for_the_instance_that_was_full(void **state)
     assert_true(sw_port_await_room(&f.port));
 }
 
+static bool put_in_place(uint64_t id, uint32_t instance)
+{
+    test_row r = make_row(SW_ROW_EVENT, 0);
+    sw_row *row = sw_port_put_header(&f.port, &r.row, instance);
+    if (row == NULL) return false;
+    memcpy(sw_row_body(row), &id, sizeof(id));
+    return true;
+}
+
+static void rows_written_in_place_go_where_their_grouping_says(void **state)
+{
+    static const uint64_t ids[] = { 0, 1, 2 };
+    static const struct {
+        sw_grouping grouping;
+        uint32_t counts[RECEIVERS]; /* of three rows sent by instance 0, to instance 2 where that is asked */
+    } cases[] = {
+        { SW_GROUPING_FORWARD, { 3, 0, 0 } },
+        { SW_GROUPING_GLOBAL, { 3, 0, 0 } },
+        { SW_GROUPING_SHUFFLE, { 1, 1, 1 } },
+        { SW_GROUPING_PARTITION, { 0, 0, 3 } },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        open_port(cases[i].grouping, 8);
+        for (uint64_t id = 0; id < 3; id++) assert_true(put_in_place(id, 2));
+        receive();
+        for (int r = 0; r < RECEIVERS; r++)
+            assert_received(r, cases[i].counts[r], cases[i].counts[r] == 1 ? &ids[r] : ids);
+        close_port(state);
+    }
+    open_port(SW_GROUPING_PARTITION, 8);
+    assert_false(put_in_place(0, RECEIVERS));
+}
+
+static void no_row_is_written_in_place_where_its_key_or_copies_are_needed(void **state)
+{
+    (void)state;
+    open_port(SW_GROUPING_BROADCAST, 8);
+    assert_false(put_in_place(0, 0));
+    close_port(state);
+    open_port(SW_GROUPING_KEY, 8);
+    assert_false(put_in_place(0, 0));
+}
+
+static void no_row_written_in_place_passes_those_over_the_bound(void **state)
+{
+    (void)state;
+    open_port(SW_GROUPING_GLOBAL, 1);
+    assert_int_equal(put(0), SW_OK);
+    assert_int_equal(put_over(1, 0), SW_OK);
+    receive();
+    assert_false(put_in_place(2, 0));
+    assert_int_equal(sw_port_drain(&f.port), SW_OK);
+    receive();
+    assert_true(put_in_place(2, 0));
+    receive();
+    assert_received(0, 3, (uint64_t[]){ 0, 1, 2 });
+}
+
 static void rows_over_the_bound_go_before_what_is_put_later(void **state)
 {
     (void)state;
@@ -584,6 +642,9 @@ int main(void)
         TEST(broadcast_sends_to_all_or_to_none),
         TEST(partition_sends_where_it_is_told_and_refuses_what_is_no_instance),
         TEST(the_port_waits_for_the_instance_that_was_full),
+        TEST(rows_written_in_place_go_where_their_grouping_says),
+        TEST(no_row_is_written_in_place_where_its_key_or_copies_are_needed),
+        TEST(no_row_written_in_place_passes_those_over_the_bound),
         TEST(rows_over_the_bound_go_before_what_is_put_later),
         TEST(rows_over_the_bound_go_where_their_grouping_says),
         TEST(rows_over_the_bound_take_their_turn_in_the_shuffle),

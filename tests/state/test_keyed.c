@@ -1,3 +1,4 @@
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 #include "base/fault.h"
 #include "base/hash.h"
 #include "base/rng.h"
+#include "state/key.h"
 #include "state/keyed.h"
 #include "state/row.h"
 
@@ -85,6 +87,78 @@ static void finding_makes_no_entry_and_stamps_none(void **state)
     get(keyed, "a");
     assert_int_equal(entry->touched, first + 1);
     assert_int_equal(sw_keyed_count(keyed), 1);
+    sw_keyed_free(keyed);
+}
+
+static sw_entry *get_number(sw_keyed *keyed, int64_t number)
+{
+    sw_buf key;
+    sw_buf_init(&key);
+    assert_int_equal(sw_key_i64(&key, number), SW_OK);
+    sw_entry *entry = sw_keyed_get(keyed, sw_hash(key.data, key.size), key.data, (uint32_t)key.size);
+    sw_keyed_remember(keyed, (double)number, entry);
+    sw_buf_deinit(&key);
+    return entry;
+}
+
+static sw_entry *recent(sw_keyed *keyed, int64_t number)
+{
+    const sw_keyed_slot *slot = &sw_keyed_recent_of(keyed)->slots[sw_keyed_place(number)];
+    return slot->number == (double)number ? slot->entry : NULL;
+}
+
+static void a_number_is_remembered_until_its_entry_is_removed(void **state)
+{
+    const int64_t numbers[] = { 0, 1, -1, 127, 128, -33, 70000, (int64_t)1 << 32, -((int64_t)1 << 50), 4096 };
+    (void)state;
+    sw_keyed *keyed = new_keyed(state_schema());
+    assert_null(recent(keyed, 0));
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        sw_entry *entry = get_number(keyed, numbers[i]);
+        assert_ptr_equal(recent(keyed, numbers[i]), entry);
+        sw_keyed_remove(keyed, entry);
+        assert_null(recent(keyed, numbers[i]));
+    }
+    sw_keyed_free(keyed);
+}
+
+static void of_two_numbers_in_one_place_the_later_is_remembered(void **state)
+{
+    const int64_t other = 1 + ((int64_t)1 << 32);
+    (void)state;
+    sw_keyed *keyed = new_keyed(NULL);
+    recent(keyed, 0);
+    assert_int_equal(sw_keyed_place(1), sw_keyed_place(other));
+    sw_entry *first = get_number(keyed, 1), *second = get_number(keyed, other);
+    assert_null(recent(keyed, 1));
+    sw_keyed_remove(keyed, first);
+    assert_ptr_equal(recent(keyed, other), second);
+    sw_keyed_free(keyed);
+}
+
+static void numbers_with_decimals_or_beyond_2_to_51_are_not_remembered(void **state)
+{
+    const double numbers[] = { 0.5, -1.5, 0x1p51, -0x1p51, 0x1p60, INFINITY };
+    (void)state;
+    sw_keyed *keyed = new_keyed(NULL);
+    sw_entry *entry = get(keyed, "any");
+    const sw_keyed_recent *slots = sw_keyed_recent_of(keyed);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) sw_keyed_remember(keyed, numbers[i], entry);
+    for (int i = 0; i < SW_KEYED_RECENT; i++) assert_null(slots->slots[i].entry);
+    sw_keyed_free(keyed);
+}
+
+static void what_is_remembered_is_known_to_be_of_an_earlier_epoch_once_a_save_begins(void **state)
+{
+    (void)state;
+    sw_keyed *keyed = new_keyed(NULL);
+    sw_keyed_track(keyed, 0, 1);
+    sw_entry *entry = get_number(keyed, 5);
+    assert_int_equal(sw_keyed_recent_of(keyed)->epoch, entry->touched);
+    sw_keyed_begin_save(keyed);
+    assert_int_not_equal(sw_keyed_recent_of(keyed)->epoch, entry->touched);
+    assert_ptr_equal(get_number(keyed, 5), entry);
+    assert_int_equal(sw_keyed_recent_of(keyed)->epoch, entry->touched);
     sw_keyed_free(keyed);
 }
 
@@ -389,6 +463,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_key_has_a_zeroed_value_and_keeps_its_address),
         cmocka_unit_test(finding_makes_no_entry_and_stamps_none),
+        cmocka_unit_test(a_number_is_remembered_until_its_entry_is_removed),
+        cmocka_unit_test(of_two_numbers_in_one_place_the_later_is_remembered),
+        cmocka_unit_test(numbers_with_decimals_or_beyond_2_to_51_are_not_remembered),
+        cmocka_unit_test(what_is_remembered_is_known_to_be_of_an_earlier_epoch_once_a_save_begins),
         cmocka_unit_test(keys_of_one_hash_are_told_apart),
         cmocka_unit_test(entries_are_visited_by_key_bytes_then_length),
         cmocka_unit_test(a_visit_may_remove_the_entry_and_stops_when_told),

@@ -39,6 +39,7 @@ function M.stage(task, x, port, sink, direct)
         local at = T.at
         is_over = not pcall(coroutine.yield, f.WAIT_ROOM)
         T.at = at
+        task.read_clock()
       elseif rc ~= 0 then
         box.next = from + 1
         direct(events[from], times[from])

@@ -13,6 +13,7 @@ local M = { C = C, ffi = ffi, core = core }
 
 M.OK, M.FULL = 0, core.codes.SW_EFULL
 M.EVENT, M.MALFORMED, M.WATERMARK, M.CONTROL, M.END = 0, 1, 2, 3, 4
+M.ALTERED, M.PLAIN = 1, 2 -- flags of a row
 M.RAN, M.WAIT_INPUT, M.WAIT_ROOM, M.WAIT_TIME, M.DONE, M.FAILED, M.WAIT_COMMIT = 1, 2, 3, 4, 5, 6, 7
 
 M.row_p = ffi.typeof("sw_row *")
@@ -41,7 +42,8 @@ local function check_layout()
     ffi.sizeof("sw_batch"),
     ffi.sizeof("sw_entry"), ffi.offsetof("sw_entry", "changed_ms"), ffi.offsetof("sw_entry", "bytes"),
     ffi.offsetof("sw_entry", "live"), ffi.offsetof("sw_entry", "save_due"),
-    ffi.offsetof("sw_instance", "replayed"),
+    ffi.sizeof("sw_keyed_recent"), ffi.offsetof("sw_keyed_recent", "slots"),
+    ffi.offsetof("sw_instance", "fed_by"),
     ffi.offsetof("sw_input", "batch"), ffi.offsetof("sw_input", "is_ended"),
     ffi.offsetof("sw_task", "timer_ms"), ffi.offsetof("sw_task", "at"), ffi.offsetof("sw_task", "number"),
     ffi.offsetof("sw_task", "is_released"),
@@ -54,6 +56,11 @@ local function check_layout()
   end
 end
 check_layout()
+
+--- Events that came to an instance (sw_instance_in of run/instance.h).
+function M.events_in(instance)
+  return tonumber(instance.fed_by ~= nil and instance.fed_by.n_out or instance.n_in)
+end
 
 --- A growable piece of memory outside the Lua heap. Keep `anchor` as long as the pointer.
 ---@return ffi.cdata* scratch, userdata anchor

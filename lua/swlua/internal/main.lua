@@ -24,6 +24,10 @@ local TTL_STEPS = 64 -- entries looked at for expiry after each batch
 
 local M = {}
 
+--- A task's clock as a Lua number, read whenever the task goes on after a pause. In memory of its own type, the JIT
+-- finds it unchanged by what an event does.
+ffi.cdef("typedef struct sw_clock { double now; } sw_clock;")
+
 -- Timers and watermarks ---------------------------------------------------------------------------------------------
 
 --- Fires a component's timers that are due by `limit`; those set meanwhile (`seq` on) are dropped when the input has
@@ -124,10 +128,11 @@ end
 -- away a few times, so that what stays was recorded from the usual course of things.
 local RERECORD = { [64] = true, [1024] = true, [16384] = true } -- at these batches
 
-local function after_batch(task)
+local function after_batch(task, events)
   local batches = task.batches + 1
   task.batches = batches
   if batches <= 16384 and RERECORD[batches] then jit.flush() end
+  if task.sample then task.sample.count(events) end
   drain(task)
   flush_collected(task)
   if #task.timed > 0 then fire_overdue(task) end
@@ -258,9 +263,20 @@ local function input_handlers(task)
   return handlers
 end
 
+--- Edges whose rows nobody decodes here: they are records, or go to a sink in C.
+local function edges_not_decoded(task)
+  local found = {}
+  for i, edge in ipairs(task.edges) do
+    local has_schema = task.job.components[edge.from + 1].schema ~= nil
+    local is_of_schema = has_schema and edge.output ~= "dead_letters" and edge.output ~= "malformed"
+    found[i - 1] = is_of_schema or task.head.takes_rows ~= nil
+  end
+  return found
+end
+
 local function channel_body(task)
   local T, events, handlers = task.T, {}, input_handlers(task)
-  local is_raw = task.head.takes_rows ~= nil
+  local is_raw = edges_not_decoded(task)
   local prefetch = task.head.keyed and task.head.component.keyed and task.head.keyed
   while not task.is_ended do
     fire_processing_timers(task)
@@ -270,11 +286,12 @@ local function channel_body(task)
       wait(task, WAIT_INPUT)
     else
       local batch = input.batch
-      if not is_raw then decode.batch(batch, events) end
+      if not is_raw[input.edge] then decode.batch(batch, events) end
       if prefetch then C.swffi_keyed_prefetch(prefetch, batch) end
+      local count = batch.count
       handlers[input.edge](batch, input, events)
       C.swffi_task_release(T, input)
-      after_batch(task)
+      after_batch(task, count)
       yield(RAN)
     end
   end
@@ -394,7 +411,7 @@ local function connector_body(task, x)
       decode.batch(T.rows, events)
       loop(T.rows, events)
       if not has_time_function then advance(task, 0, C.swffi_task_source_watermark(T)) end
-      after_batch(task)
+      after_batch(task, T.rows.count)
     end
     if step == FAILED then
       core.fail(task.pointer, 1, ("%s: %s"):format(task.who, errors.task_error(T)))
@@ -416,14 +433,14 @@ end
 
 --- The time of an event of a source in Lua: what it was emitted with, else the `time` option, else the clock.
 local function source_time(task, x)
-  local time_of, T = time_function(x), task.T
+  local time_of, clock = time_function(x), task.clock
   return function(event, time)
     if time ~= nil then
       if not valid_time(time) then return nil, ("expected a time in epoch ms, got %s"):format(check.show(time)) end
       return time
     end
     if time_of then return time_of(event) end
-    return tonumber(T.now_ms)
+    return clock.now
   end
 end
 
@@ -474,8 +491,9 @@ local function generator_body(task, x)
     local credit = C.swffi_task_credit(T)
     if credit == 0 then return WAIT_TIME end
     T.stamp = C.swffi_stamp(T)
+    task.read_clock()
     local is_ended = loop(credit)
-    after_batch(task)
+    after_batch(task, credit)
     return is_ended and DONE or RAN
   end
 end
@@ -518,11 +536,12 @@ local function custom_body(task, x)
     local credit = C.swffi_task_credit(T)
     if credit == 0 then return WAIT_TIME end
     T.stamp = C.swffi_stamp(T)
+    task.read_clock()
     T.at, made = x.at, 0
     local ok, result = xpcall(x.component.operator.get_events, x.trace, x.self, out)
     C.swffi_task_give_credit(T, credit - made)
     if not ok then x.fail(result, nil, tonumber(T.now_ms)) end
-    after_batch(task)
+    after_batch(task, made)
     if result == "done" then return DONE end
     if result == "wait" then -- until woken: sources of sw.test
       T.wake_ms = TIME_MAX
@@ -575,6 +594,9 @@ end
 
 --- Gives a task what its components need before they are built.
 function M.prepare(task)
+  local T, clock = task.T, ffi.new("sw_clock")
+  task.clock = clock
+  task.read_clock = function() clock.now = tonumber(T.now_ms) end
   task.due = ffi.new("int64_t[8]", FAR, FAR, FAR, FAR, FAR, FAR, FAR, FAR)
   task.timed, task.expiring, task.batches = {}, {}, 0
   task.advance = function(domain, wm) return advance(task, domain, wm) end

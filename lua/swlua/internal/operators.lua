@@ -98,12 +98,12 @@ local function collector(task, x, state, keyed, encode)
   out.emit_to = emit_to_function(x, named_emitters(x, state, encode))
   out.now = function() return tonumber(C.swffi_now_ms(T)) end
   local fields = {
-    time = function() return state.time end,
+    time = function() return x.moment.time end,
     watermark = function() return tonumber(x.firing or T.wm[x.domain]) end,
     from = function() return state.from end,
     key = function()
       if keyed == nil or not x.component.keyed then return nil end
-      return (decode.bytes(keyed.key, keyed.key_len))
+      return (decode.bytes(C.swffi_keyed_key(keyed), keyed.entry.key_len))
     end,
   }
   return setmetatable(out, { __index = function(_, name)
@@ -142,14 +142,22 @@ end
 
 local MANY_KEYS = 8192 -- from here on a lookup is likely to miss the caches
 
-local function gathered_entry(task, x, schema, pass)
+local function gathered_entry(task, x, schema, to_row, direct, pass)
   local loop = x.stages.gathered_loop(x, x.keyed, records.of(schema).view, task.advance, pass)
   x.drain = function()
     if x.keyed.gathered.count > 0 then loop() end
     task.advance(x.domain, task.T.wm[x.upstream_domain])
     x.is_large = C.swffi_keyed_count(x.keyed) >= MANY_KEYS
   end
-  return x.stages.keyed_gathered(x, x.keyed, task.to_row, x.drain, task.advance, pass)
+  return x.stages.keyed_gathered(x, x.keyed, to_row, x.drain, task.advance, direct)
+end
+
+--- Puts the look at the entries found last before `other` where the key is one field.
+local function keyed_by_one(x, edge, other, pass)
+  if #edge.fields > 1 then return other end
+  local recent = C.swffi_keyed_recent(x.keyed)
+  if recent == nil then error({ text = x.name .. ": out of memory" }, 0) end
+  return x.stages.keyed_by_number(x.keyed, edge.fields[1], recent, other, pass)
 end
 
 local function keyed_entry(task, x, edge, pass)
@@ -160,10 +168,13 @@ local function keyed_entry(task, x, edge, pass)
   local upstream = task.job.components[edge.from + 1]
   if upstream.schema and edge.output == "default" then
     core.keyed_fields(x.keyed_anchor, edge.fields)
-    if x.upstream_domain then return gathered_entry(task, x, upstream.schema, pass) end
-    return stages.keyed_by_fields(x, keyed, task.to_row, pass)
+    local to_row = task.record_row_maker(records.of(upstream.schema))
+    local direct = keyed_by_one(x, edge, stages.keyed_by_fields(x, keyed, to_row, pass), pass)
+    if not x.upstream_domain then return direct end
+    return gathered_entry(task, x, upstream.schema, to_row, direct, pass)
   end
-  return stages.keyed_by_values(x, keyed, key_of_fields(edge.fields), S, pass)
+  local by_values = stages.keyed_by_values(x, keyed, key_of_fields(edge.fields), S, pass)
+  return keyed_by_one(x, edge, by_values, pass)
 end
 
 -- Operators ----------------------------------------------------------------------------------------------------------
@@ -194,7 +205,7 @@ local function passing_writer(task, x, schema, found)
   task.anchors[#task.anchors + 1] = anchor
   local result_schema = records.of(x.component.schema)
   local write = result_schema.writer(S, records.passed_slots(schema, found))
-  local check_fields = records.sampled_check(result_schema)
+  local check_fields = records.sampled_check(result_schema, task.sample)
   local refuse = x.encoder("map returned")
   return function(result, event)
     if type(result) ~= "table" then return refuse(result) end
@@ -223,10 +234,9 @@ function builders.filter(task, x)
 end
 
 function builders.flat_map(_, x)
-  local state = { time = 0 }
   local pass = x.consumers("default") or x.stages.unread(x)
-  local emit = x.stages.emitter(x, state, x.encoder("emit got"), pass)
-  return x.stages.flat_map(x, x.component.fn, state, emit)
+  local emit = x.stages.emitter(x, {}, x.encoder("emit got"), pass)
+  return x.stages.flat_map(x, x.component.fn, emit)
 end
 
 function builders.event_time(task, x)
@@ -301,7 +311,7 @@ local function with_ttl(x, reset, pass)
   end
 end
 
-local function record_state(x, keyed, fn, state, out)
+local function record_state(x, keyed, fn, _, out)
   local layout = records.state_of(x.component.state_schema)
   local after = drop_when_empty(x, keyed, layout.words)
   x.state_of = function(entry)
@@ -320,7 +330,7 @@ local function record_state(x, keyed, fn, state, out)
     local record = x.state_of(entry)
     for _, field in ipairs(layout.fields) do record[field.name] = nil end
   end
-  return x.stages.apply_record_state(x, fn, x.self, state, out, keyed, layout, after)
+  return x.stages.apply_record_state(x, fn, x.self, out, keyed, layout, after)
 end
 
 local function table_state(x, keyed, fn, state, out)
@@ -334,7 +344,7 @@ local function table_state(x, keyed, fn, state, out)
 end
 
 --- The call of on_timer for the key and timer that `keyed` has selected.
-local function timer_caller(x, keyed, on_timer, state, out)
+local function timer_caller(x, keyed, on_timer, out)
   local has_state = x.component.keyed
   return function()
     local time = tonumber(keyed.timer_time)
@@ -342,7 +352,7 @@ local function timer_caller(x, keyed, on_timer, state, out)
     local entry = keyed.entry
     local value = has_state and x.state_of(entry) or nil
     records.current.keyed = keyed
-    state.time = time
+    x.moment.time = time
     x.task.at = x.at
     local was_ordered = x.order.on
     x.order.on = was_ordered or has_state
@@ -368,7 +378,7 @@ function builders.apply(task, x)
   local operator = component.operator
   local fn = operator and operator.apply or component.fn
   local on_timer = operator and operator.on_timer or component.options.on_timer
-  local state = { time = 0, from = "" }
+  local state = { from = "" }
   x.state = state
   local keyed
   if component.keyed or on_timer then
@@ -380,8 +390,8 @@ function builders.apply(task, x)
     if not component.keyed then select_nil_key(keyed) end
   end
   local out = collector(task, x, state, keyed, x.encoder("emit got"))
-  if on_timer then x.call_timer = timer_caller(x, keyed, on_timer, state, out) end
-  if not component.keyed then return x.stages.apply(x, fn, x.self, state, out) end
+  if on_timer then x.call_timer = timer_caller(x, keyed, on_timer, out) end
+  if not component.keyed then return x.stages.apply(x, fn, x.self, out) end
   local make = component.state_schema and record_state or table_state
   local pass = make(x, keyed, fn, state, out)
   if x.has_ttl then pass = with_ttl(x, x.reset, pass) end

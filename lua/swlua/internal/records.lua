@@ -7,6 +7,7 @@ local passing = require("swlua.internal.passing")
 local values = require("swlua.values")
 
 local ffi, core = f.ffi, f.core
+local plain_next = next -- not the ordered one of internal/order.lua
 
 local M = {}
 
@@ -52,7 +53,7 @@ local function no_field(schema, name)
 end
 
 local env = {
-  ffi = ffi, C = f.C, bit = bit, floor = math.floor, tonumber = tonumber, type = type, pairs = pairs,
+  ffi = ffi, C = f.C, bit = bit, floor = math.floor, abs = math.abs, tonumber = tonumber, type = type, pairs = pairs,
   cast = ffi.cast, copy = ffi.copy, istype = ffi.istype, ffi_string = ffi.string, bytes_p = f.bytes_p,
   band = bit.band, bor = bit.bor, bnot = bit.bnot, overflow = overflow, bad_value = bad_value, grow = f.grow,
   STAND_IN = passing.STAND_IN,
@@ -61,6 +62,8 @@ local env = {
 M.current = env.current -- .keyed: the sw_keyed_instance whose state record is being changed
 
 local function compile(text, name, extra)
+  text = "local type, tonumber, band, bor, bnot, abs, floor, cast, istype = type, tonumber, band, bor, bnot, abs, "
+    .. "floor, cast, istype\n" .. text
   local chunk = assert(loadstring(text, "=" .. name))
   return setfenv(chunk, setmetatable(extra or {}, { __index = env }))()
 end
@@ -74,29 +77,42 @@ local converters = {
   f64 = [[if type(v) ~= "number" then
     if istype(int64, v) or istype(uint64, v) then v = tonumber(v) else bad_value(NAME, "a number (f64)", v) end end]],
   i64 = [[if type(v) == "number" then
-    local whole = cast(int64, v)
-    if tonumber(whole) ~= v or v >= 9223372036854775808 then bad_value(NAME, "an integer (i64)", v) end
-    v = whole
-    elseif not istype(int64, v) then
-      if istype(uint64, v) and v < 9223372036854775808ULL then v = cast(int64, v)
-      else bad_value(NAME, "an integer (i64)", v) end end]],
+    if floor(v) ~= v or abs(v) >= 9007199254740992 then NOT_PLAIN
+      if tonumber(cast(int64, v)) ~= v or v >= 9223372036854775808 then bad_value(NAME, "an integer (i64)", v) end
+    end
+    v = cast(int64, v)
+    else NOT_PLAIN
+      if not istype(int64, v) then
+        if istype(uint64, v) and v < 9223372036854775808ULL then v = cast(int64, v)
+        else bad_value(NAME, "an integer (i64)", v) end end end]],
   bool = [[if type(v) ~= "boolean" then bad_value(NAME, "true or false (bool)", v) end v = v and 1 or 0]],
   string = [[if type(v) ~= "string" then bad_value(NAME, "a string", v) end]],
 }
 converters.time = converters.i64:gsub("%(i64%)", "(time in ms)")
 
+-- What to do where a whole number is found that is not within 2^53: a writer notes it.
+local NOT_PLAIN = "flags = 0"
+
 local readers = {
   f64 = "return r.sw__I",
   i64 = [[local v = r.sw__I local n = tonumber(v)
-    if n < 9007199254740992 and n > -9007199254740992 then return n end return v]],
+    if abs(n) < 9007199254740992 then return n end return v]],
   bool = "return r.sw__I ~= 0",
-  time = "return tonumber(r.sw__I)",
+  time = "local n = tonumber(r.sw__I) return n",
+}
+--- The same where the record is known to be plain. (No tail calls: the recorder bounds them.)
+local plain_readers = {
+  f64 = "return r.sw__I",
+  i64 = "local n = tonumber(r.sw__I) return n",
+  bool = "return r.sw__I ~= 0",
+  time = "local n = tonumber(r.sw__I) return n",
+  string = "local s = ffi_string(cast(bytes_p, r) + r.sw__I, r.sw__Il) return s",
 }
 local string_reader = {
   row = [[local n = r.sw__Il
     if n == 4294967295 then return overflow[r.sw__I] end
-    return ffi_string(cast(bytes_p, r) + r.sw__I, n)]],
-  state = "local s = r.sw__I return ffi_string(s.bytes, s.len)",
+    local s = ffi_string(cast(bytes_p, r) + r.sw__I, n) return s]],
+  state = "local s = r.sw__I local text = ffi_string(s.bytes, s.len) return text",
 }
 local string_writer = {
   row = [[local at = #overflow + 1 overflow[at] = v r.sw__I = at r.sw__Il = 4294967295
@@ -115,17 +131,20 @@ end
 
 local function make_reader(i, field, where)
   local body = field.type == "string" and string_reader[where] or readers[field.type]
-  return compile(fill([[return function(r)
+  local quick = where == "row" and "if r.sw__h.flags == 2 then " .. plain_readers[field.type] .. " end" or ""
+  return compile(fill("return function(r) " .. quick .. [[
     if band(r.sw__p[WORD], MASK) == 0 then return nil end
     ]] .. body .. " end", i, field), "record." .. field.name)
 end
 
 local function make_setter(i, field, where)
   local store = field.type == "string" and string_writer[where] or "r.sw__I = v"
-  return compile(fill([[return function(r, v)
+  local altered = where == "row" and "if r.sw__h.flags == 2 then r.sw__h.flags = 0 end" or ""
+  return compile(fill("return function(r, v) " .. altered .. [[
     if v == nil then r.sw__p[WORD] = band(r.sw__p[WORD], bnot(MASK)) return end
-    ]] .. converters[field.type] .. "\n" .. store .. [[
-    r.sw__p[WORD] = bor(r.sw__p[WORD], MASK) end]], i, field), "record." .. field.name)
+    ]] .. converters[field.type]:gsub("NOT_PLAIN", "") .. "\n" .. store .. [[
+    local present = r.sw__p[WORD]
+    if band(present, MASK) == 0 then r.sw__p[WORD] = bor(present, MASK) end end]], i, field), "record." .. field.name)
 end
 
 --- A reader of a string field that its caller only hands on, or compares with these constants (internal/passing.lua).
@@ -166,14 +185,24 @@ local function attach_metatable(schema, ctype, where, readers_given)
   return get, set
 end
 
---- Raises for a field that the schema lacks. Its loop must not become a trace in the middle of the hot one, and
--- looking at all keys keeps the JIT from sinking the table: the caller does it for a sample of the events.
+local UNROLLED_MAX = 16 -- fields
+
+--- Raises for a field that the schema lacks. Looking at all keys keeps the JIT from sinking the table: the caller does
+-- it for a sample of the events. A loop must not become a trace in the middle of the hot one, so there is none, or
+-- none that is compiled.
 local function make_check(schema)
-  local known = {}
+  local known, count = {}, #schema.fields
   for _, field in ipairs(schema.fields) do known[field.name] = true end
+  local function unknown(k) no_field(schema, k) end
+  if count <= UNROLLED_MAX then
+    local step = "if k == nil then return end if not known[k] then unknown(k) end k = next(t, k)\n"
+    return compile("local known, next, unknown = known, next, unknown return function(t) local k = next(t)\n"
+      .. step:rep(count) .. "if k ~= nil then unknown(k) end end", "record.fields",
+      { known = known, next = plain_next, unknown = unknown })
+  end
   local function check_fields(t)
     for k in pairs(t) do
-      if not known[k] then no_field(schema, k) end
+      if not known[k] then unknown(k) end
     end
   end
   jit.off(check_fields)
@@ -200,20 +229,29 @@ local function string_store(passed)
     :format(passed, passed, store)
 end
 
-local function put_slots(out, schema, passed)
-  local word = -1
+--- What a slot holds of a value that is known to fit.
+local trusted = { f64 = "", i64 = "v = cast(int64, v)", time = "v = cast(int64, v)", bool = "v = v and 1 or 0" }
+
+local function put_slots(out, schema, passed, converters_used)
+  local word, full = -1, 0
+  local function finish_word()
+    out[#out + 1] = ("r.sw__p[%d] = p if p ~= %d then flags = 0 end end"):format(word, full)
+  end
+  out[#out + 1] = "local flags = 2"
   for i, field in ipairs(schema.fields) do
-    local w = bit_of(i)
+    local w, mask = bit_of(i)
     if w ~= word then
-      if word >= 0 then out[#out + 1] = ("r.sw__p[%d] = p end"):format(word) end
+      if word >= 0 then finish_word() end
       out[#out + 1] = "do local p = 0"
-      word = w
+      word, full = w, 0
     end
+    full = bit.bor(full, mask)
     local store = field.type == "string" and string_store(passed[field.name])
-      or converters[field.type] .. " r.sw__I = v"
+      or converters_used[field.type]:gsub("NOT_PLAIN", NOT_PLAIN) .. " r.sw__I = v"
     out[#out + 1] = fill("do local v = t[NAME] if v ~= nil then " .. store .. " p = bor(p, MASK) end end", i, field)
   end
-  out[#out + 1] = ("r.sw__p[%d] = p end"):format(word)
+  finish_word()
+  out[#out + 1] = "r.sw__h.flags = flags"
   for w = word + 1, words(schema) - 1 do out[#out + 1] = ("r.sw__p[%d] = 0"):format(w) end
 end
 
@@ -221,8 +259,7 @@ end
 -- never changes of the header is written once; only records with strings change their length.
 local function writer_text(schema, ctype_name, passed)
   local fixed = f.ROW_SIZE + words(schema) * 4 + 8 * #schema.fields
-  local has_strings = false
-  for _, field in ipairs(schema.fields) do has_strings = has_strings or field.type == "string" end
+  local has_strings = schema.has_strings
   local out = { ([[local ptr = ffi.typeof("%s *")
     return function(S)
     local function prepare(len)
@@ -242,10 +279,35 @@ local function writer_text(schema, ctype_name, passed)
       if len > S.cap then r = prepare(len) end
       local data, off = S.data, %d
       local h = r.sw__h
-      h.len, h.body_len, h.flags = len, size - %d, 0]]):format(fixed, f.ROW_SIZE)
+      h.len, h.body_len = len, size - %d]]):format(fixed, f.ROW_SIZE)
   end
-  put_slots(out, schema, passed)
+  put_slots(out, schema, passed, converters)
   out[#out + 1] = "return r end end"
+  return table.concat(out, "\n")
+end
+
+--- Text of a function that binds a row's header and returns the sender: it puts the header of a table that was
+-- checked to `port`, and writes the rest in place. False where the port does not take it so.
+local function sender_text(schema, ctype_name)
+  local fixed = f.ROW_SIZE + words(schema) * 4 + 8 * #schema.fields
+  local out = { ([[local ptr = ffi.typeof("%s *")
+    return function(head)
+    head.len, head.body_len, head.schema = %d, %d, %d
+    return function(t, time, task, port, instance)]]):format(ctype_name, fixed, fixed - f.ROW_SIZE, schema.id) }
+  if schema.has_strings then
+    out[#out + 1] = ("local size = %d"):format(fixed)
+    put_strings_length(out, schema, {})
+    out[#out + 1] = ("head.len, head.body_len = band(size + 7, -8), size - %d"):format(f.ROW_SIZE)
+  end
+  out[#out + 1] = [[head.time = time
+    local row = C.swffi_port_put_header(task, port, head, instance)
+    if row == nil then return false end
+    local r = cast(ptr, row)]]
+  if schema.has_strings then
+    out[#out + 1] = ("local data, off = cast(bytes_p, row), %d"):format(fixed)
+  end
+  put_slots(out, schema, {}, trusted)
+  out[#out + 1] = "return true end end"
   return table.concat(out, "\n")
 end
 
@@ -263,14 +325,35 @@ local stays = {
 }
 stays.time = stays.i64:gsub("%(i64%)", "(time in ms)")
 
+--- The same for the usual values, in fewer steps: anything else is left to `exact`. Integers are exact together when
+-- the sum of their magnitudes is; two sums take turns, since a long chain of additions is slow.
+local stays_quickly = {
+  f64 = [[if type(v) ~= "number" then return exact(t) end]],
+  i64 = [[if type(v) ~= "number" or floor(v) ~= v then return exact(t) end ADD abs(v)]],
+  bool = [[if type(v) ~= "boolean" then return exact(t) end]],
+  string = [[if type(v) ~= "string" then return exact(t) end]],
+}
+stays_quickly.time = stays_quickly.i64
+
+local function table_check_text(schema, head, tests, tail)
+  local out, whole_numbers = { head }, 0
+  for i, field in ipairs(schema.fields) do
+    local sum = whole_numbers % 2 == 0 and "a" or "b"
+    local test, count = tests[field.type]:gsub("ADD", whole_numbers < 2 and sum .. " =" or sum .. " = " .. sum .. " +")
+    whole_numbers = whole_numbers + count
+    out[#out + 1] = fill("do local v = t[NAME] if v ~= nil then " .. test .. " end end", i, field)
+  end
+  out[#out + 1] = tail
+  return table.concat(out, "\n")
+end
+
 --- A function that checks a table against the schema: true when it can stand for the record inside a task.
 local function make_table_check(schema)
-  local out = { "return function(t)" }
-  for i, field in ipairs(schema.fields) do
-    out[#out + 1] = fill("do local v = t[NAME] if v ~= nil then " .. stays[field.type] .. " end end", i, field)
-  end
-  out[#out + 1] = "return true end"
-  return compile(table.concat(out, "\n"), "record.check")
+  local exact = compile(table_check_text(schema, "return function(t)", stays, "return true end"), "record.check")
+  local text = table_check_text(schema, [[
+    return function(t) local a, b = 0, 0]], stays_quickly, [[if a + b < 9007199254740992 then return true end
+    return exact(t) end]])
+  return compile(text, "record.check", { exact = exact })
 end
 
 --- What makes such a table refuse the fields that the schema lacks.
@@ -302,6 +385,8 @@ function M.of(schema)
   ffi.cdef(("typedef struct %s { sw_row sw__h; %s } %s;"):format(name, struct_body(schema, slot_types.string), name))
   made.ctype = ffi.typeof(name)
   made.pointer = ffi.typeof(name .. " *")
+  made.has_strings = false
+  for _, field in ipairs(schema.fields) do made.has_strings = made.has_strings or field.type == "string" end
   made.get, made.set = attach_metatable(made, made.ctype, "row")
   made.check_fields = make_check(made)
   made.table_check = function() return make_table_check(made) end
@@ -309,6 +394,7 @@ function M.of(schema)
   made.writer = function(S, passed) -- compiled anew each time: every writer gets its own traces
     return compile(writer_text(made, name, passed or {}), "record.write")(S)
   end
+  made.sender = function(head) return compile(sender_text(made, name), "record.send")(head) end
   local pointer, cast = made.pointer, ffi.cast
   made.view = function(row)
     local record = cast(pointer, row)
@@ -355,7 +441,8 @@ function M.state_of(schema)
   local made = states_by_text[schema.text]
   if made then return made end
   local row_schema = M.of(schema)
-  made = { fields = schema.fields, text = schema.text, id = row_schema.id, words = words(schema) }
+  made = { fields = schema.fields, text = schema.text, id = row_schema.id, words = words(schema),
+    has_strings = row_schema.has_strings }
   local name = "sw_state_" .. made.id
   ffi.cdef(("typedef struct %s { %s } %s;"):format(name, struct_body(schema, "sw_keyed_string *sw__%d;"), name))
   made.pointer = ffi.typeof(name .. " *")
@@ -364,17 +451,36 @@ function M.state_of(schema)
   return made
 end
 
---- Looks for unknown fields in the first three tables and then in one of 1024, or in all: a few first ones, so that
--- no trace is recorded by then.
-function M.sampled_check(schema, is_always)
-  local check_fields, countdown = schema.check_fields, 3
-  if is_always then return check_fields end
+ffi.cdef("typedef struct sw_sample { uint8_t left; } sw_sample;")
+local SAMPLE_FIRST, SAMPLE_EVENTS = 3, 1024
+
+--- Which of the tables that a task's components emit are searched for unknown fields: the first three of each
+-- component (no trace is recorded by then), and then one when `count` says that 1,024 events more have been read. How
+-- many are left to search is kept in memory of its own type, so that the JIT finds it unchanged by an event.
+---@return { boxes: ffi.cdata*[], count: fun(events: integer) } sample
+function M.sample()
+  local boxes, seen = {}, 0
+  return {
+    boxes = boxes,
+    count = function(events)
+      seen = seen + events
+      if seen < SAMPLE_EVENTS then return end
+      seen = 0
+      for i = 1, #boxes do boxes[i].left = 1 end
+    end,
+  }
+end
+
+--- Raises for a field that the schema lacks, where `sample` has tables searched; without one, in all.
+function M.sampled_check(schema, sample)
+  local check_fields = schema.check_fields
+  if not sample then return check_fields end
+  local box = ffi.new("sw_sample", SAMPLE_FIRST)
+  sample.boxes[#sample.boxes + 1] = box
   return function(t)
-    countdown = countdown - 1
-    if countdown >= 0 then
+    if box.left > 0 then
+      box.left = box.left - 1
       check_fields(t)
-    elseif countdown < -1023 then
-      countdown = 1
     end
   end
 end
@@ -441,7 +547,7 @@ local flatten_copy = M.flattener()
 values.record_copy = function(v)
   local schema = M.schema_of(v)
   if not schema then return nil end
-  if v.sw__h.flags ~= 0 then v = flatten_copy(v) end
+  if v.sw__h.flags == f.ALTERED then v = flatten_copy(v) end
   local len = v.sw__h.len
   local memory = ffi.new("uint8_t[?]", len)
   ffi.copy(memory, v, len)

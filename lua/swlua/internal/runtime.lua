@@ -16,9 +16,12 @@ local text = require("swlua.internal.text")
 local values = require("swlua.values")
 
 local ffi, C, core = f.ffi, f.C, f.core
-local cast, band, type = ffi.cast, bit.band, type
+local cast, band, type, ALTERED = ffi.cast, bit.band, type, f.ALTERED
 
 local M = {}
+
+--- In memory of its own type, the JIT finds it unchanged by what an event does to other memory.
+ffi.cdef("typedef struct sw_moment { double time; } sw_moment;")
 
 --- pairs over engine-owned tables is ordered while this is on (internal/order.lua replaces the global).
 M.order = require("swlua.internal.order").state
@@ -36,7 +39,7 @@ local function row_maker(task)
     local row
     if type(event) == "cdata" then
       row = cast(row_p, event)
-      if row.flags ~= 0 then row = cast(row_p, flatten(event)) end
+      if row.flags == ALTERED then row = cast(row_p, flatten(event)) end
     else
       local n = pack.event(S, head, event)
       local len = band(n + 7, -8)
@@ -51,6 +54,23 @@ local function row_maker(task)
   end
 end
 
+--- Groupings that look at nothing of an event.
+local PLAIN_GROUPINGS = { forward = true, shuffle = true, global = true }
+
+--- Turns what comes from a component with a schema into a row: a record, or a checked table that stands for it.
+local function record_row_maker(task)
+  return function(schema)
+    local S, anchor = f.scratch()
+    task.anchors[#task.anchors + 1] = anchor
+    local write, to_row = schema.writer(S), task.to_row
+    return function(event, time)
+      if type(event) == "table" then event = write(event) end
+      local row = to_row(event, time)
+      return row
+    end
+  end
+end
+
 --- The cold path of a port: waits for room, or fails the event whose key cannot be one.
 local function port_slow_path(task, x, port, stages, put, key_scratch)
   local T = task.T
@@ -58,15 +78,29 @@ local function port_slow_path(task, x, port, stages, put, key_scratch)
     if rc == f.FULL then
       local key, key_len, index = nil, 0, 0
       if key_scratch then key, key_len = key_scratch.data, extra else index = extra or 0 end
-      rc = stages.wait_for_room(T, port, row, function() return put(row, extra) end, key, key_len, index)
+      rc = stages.wait_for_room(T, port, row, put, extra, key, key_len, index)
+      task.read_clock()
     end
     if rc ~= 0 then return x.fail(errors.task_error(T), event, time) end
   end
 end
 
+--- How events of a component with a schema leave: `send` writes a checked table where its row lies, `to_row` makes
+-- a row of what does not go that way.
+local function record_sender(task, schema)
+  local head = ffi.new("sw_row")
+  task.anchors[#task.anchors + 1] = head
+  return schema.sender(cast(f.row_p, head)), schema.table_check(), task.record_row_maker(schema)
+end
+
 local function port_stage(task, x, edge_index, edge, may_collect)
   local stages = core.chunk("swlua.internal.stages")()
   local T = task.T
+  local to_row, send, fits = task.to_row, nil, nil
+  if x.component.schema and edge.output ~= "dead_letters" and edge.output ~= "malformed" then
+    send, fits, to_row = record_sender(task, records.of(x.component.schema))
+    may_collect = false
+  end
   local port = cast(f.port_p, task.ports[edge_index])
   if x.domain > 0 then core.port_domain(task.pointer, task.ports[edge_index], x.domain) end
   if edge.grouping == "key" and edge.fn then
@@ -74,15 +108,18 @@ local function port_stage(task, x, edge_index, edge, may_collect)
     task.anchors[#task.anchors + 1] = anchor
     local function put(row, n) return C.swffi_port_put_key(T, port, row, S.data, n) end
     local slow = port_slow_path(task, x, port, stages, put, S)
-    return stages.port_by_function(x, port, edge.fn, S, pack.key, task.to_row, slow)
+    return stages.port_by_function(x, port, edge.fn, S, pack.key, to_row, slow)
   end
   if edge.grouping == "partition" then
     local _, count = core.edge(task.worker, edge_index)
     local function put(row, index) return C.swffi_port_put_to(T, port, row, index) end
-    return stages.port_by_partition(x, port, edge.fn, count, task.to_row, port_slow_path(task, x, port, stages, put))
+    local slow = port_slow_path(task, x, port, stages, put)
+    return stages.port_by_partition(x, port, edge.fn, count, to_row, slow, fits, send)
   end
   local function put(row) return C.swffi_port_put(T, port, row) end
-  local direct = stages.port(x, port, task.to_row, port_slow_path(task, x, port, stages, put))
+  local slow = port_slow_path(task, x, port, stages, put)
+  if send and PLAIN_GROUPINGS[edge.grouping] then return stages.port_of_tables(x, port, to_row, slow, fits, send) end
+  local direct = stages.port(x, port, to_row, slow)
   return may_collect and collect.stage(task, x, task.ports[edge_index], nil, direct) or direct
 end
 
@@ -127,21 +164,36 @@ end
 
 -- One component of a task --------------------------------------------------------------------------------------------
 
+local makes_events = { map = true, flat_map = true, apply = true }
+
+--- Is the key of this edge one number, which is found in a table as fast as in a record? The state behind it must not
+-- take the table in.
+local function is_number_key(edge, consumer, schema)
+  if edge.fn or #edge.fields > 1 or not consumer.state_schema then return false end
+  for _, field in ipairs(schema.fields) do
+    if field.name == edge.fields[1] then return field.type ~= "string" and field.type ~= "bool" end
+  end
+  return false
+end
+
 --- Do the events of component `index` go only to functions in this task, which make other events of them (or
--- nothing)? Then a table stands for the record: the JIT never makes it, where writing and reading a record is work. A
--- filter hands on what it got.
-local function stays_inside(task, index)
+-- nothing), or to ports that write them where they are sent? Then a table stands for the record: the JIT never makes
+-- it, where writing and reading a record is work. A filter hands on what it got.
+local function takes_tables(task, index, schema)
   local count = 0
   for i, edge in ipairs(task.edges) do
-    if edge.from == index and edge.output == "default" then
+    if edge.from == index and edge.output ~= "dead_letters" and edge.output ~= "malformed" then
       count = count + 1
       local consumer = core.edge(task.worker, i - 1) and task.job.components[edge.to + 1]
-      if not consumer or edge.grouping == "key" then return false end
-      if consumer.op == "sink" then
+      if not consumer then
+        if not PLAIN_GROUPINGS[edge.grouping] and edge.grouping ~= "partition" then return false end
+      elseif edge.grouping == "key" and not is_number_key(edge, consumer, schema) then
+        return false
+      elseif consumer.op == "sink" then
         if consumer.operator or consumer.connector.type ~= "null" then return false end
       elseif consumer.op == "filter" then
-        if not stays_inside(task, edge.to) then return false end
-      elseif consumer.op ~= "map" or not consumer.schema then
+        if not takes_tables(task, edge.to, schema) then return false end
+      elseif not makes_events[consumer.op] or not consumer.schema then
         return false
       end
     end
@@ -149,7 +201,7 @@ local function stays_inside(task, index)
   return count > 0
 end
 
---- The encoder of a component whose events stay inside.
+--- The encoder of a component whose events stay tables.
 local function table_encoder(schema, write, check_fields, otherwise)
   local fits, meta = schema.table_check(), schema.table_meta
   return function(event)
@@ -176,7 +228,7 @@ local function encoder(task, component, verb)
     local S, anchor = f.scratch()
     task.anchors[#task.anchors + 1] = anchor
     local write, pointer = schema.writer(S), schema.pointer
-    local check_fields = records.sampled_check(schema, task.options.strict)
+    local check_fields = records.sampled_check(schema, task.sample)
     local istype = ffi.istype
     local function as_record(event)
       if type(event) == "table" then
@@ -195,7 +247,7 @@ local function encoder(task, component, verb)
       end
       return refuse(event)
     end
-    if task.options.strict or not stays_inside(task, component.index - 1) then return as_record end
+    if task.options.strict or not takes_tables(task, component.index - 1, schema) then return as_record end
     return table_encoder(schema, write, check_fields, as_record)
   end
   return function(event)
@@ -247,7 +299,8 @@ local function context(task, desc)
     job = task.job.name, task = task.T, task_pointer = task.pointer, instance = cast(f.instance_p, desc.instance),
     policy = component.options.on_error or task.job.settings.on_error, trace = errors.trace,
     current = records.current, order = M.order, strict = task.options.strict, entries = {}, row_entries = {},
-    domain = 0, emitted = {}, copy = values.copy, has_ttl = component.options.ttl_ms ~= nil,
+    moment = ffi.new("sw_moment"), domain = 0,
+    emitted = {}, copy = values.copy, has_ttl = component.options.ttl_ms ~= nil,
     fn = component.fn or (component.operator and (component.operator.apply or component.operator.get_events))
       or (component.connector and component.connector.fn),
     about = { id = task.number, count = task.count, job = task.job.name, component = component.name,
@@ -299,6 +352,25 @@ local function set_domain(task, x)
   end
 end
 
+local EMITS_BY_DEFAULT_OUTPUT_ONLY = { map = true, filter = true }
+
+--- Is all that comes to x what one other component of the task emits? Then it is counted once, over there.
+local function set_feeder(task, x)
+  local inputs, feeder = 0, nil
+  for i, edge in ipairs(task.edges) do
+    if edge.to == x.index then
+      inputs = inputs + 1
+      local upstream = core.edge(task.worker, i - 1) and task.by_index[edge.from]
+      local is_plain = upstream and edge.output == "default" and edge.grouping == "forward"
+      if is_plain and (EMITS_BY_DEFAULT_OUTPUT_ONLY[upstream.component.op] or upstream.component.connector) then
+        feeder = upstream
+      end
+    end
+  end
+  if inputs > 1 or not feeder then return end
+  x.is_fed, x.instance.fed_by = true, feeder.instance
+end
+
 --- Marks the components that read dead_letters(), directly or not: they skip.
 local function mark_behind_dead_letters(job)
   for _, component in ipairs(job.components) do
@@ -321,14 +393,15 @@ local function make_task(worker, job, edges, desc, options)
   local task = {
     worker = worker, job = job, edges = edges, options = options, pointer = desc.task, T = cast(f.task_p, desc.task),
     number = desc.number, count = desc.count, ports = desc.ports, inputs = desc.inputs, by_index = {}, order = {},
-    anchors = {}, domains = 0, collectors = {},
+    anchors = {}, domains = 0, collectors = {}, sample = not options.strict and records.sample() or nil,
   }
   main.prepare(task)
-  task.to_row = row_maker(task)
+  task.to_row, task.record_row_maker = row_maker(task), record_row_maker(task)
   for i, part in ipairs(desc.components) do
     local x = context(task, part)
     task.order[i], task.by_index[part.index] = x, x
     set_domain(task, x)
+    set_feeder(task, x)
   end
   task.head = task.order[1]
   for i = #task.order, 1, -1 do operators.build(task, task.order[i]) end

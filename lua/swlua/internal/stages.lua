@@ -9,6 +9,8 @@
 --
 -- The context `x` of a component (made by internal/runtime.lua):
 --   task, instance           cdata
+--   is_fed                   what comes is counted where it was emitted
+--   moment                   cdata: the time of the event at work
 --   at                       component index + 1: the watchdog names whose code runs; cleared when the task yields
 --   fail(err, event, time)   counts, skips, sets aside, or fails the job
 --   trace                    message handler for xpcall
@@ -16,8 +18,9 @@ local f = require("swlua.internal.ffi")
 local ffi, C = f.ffi, f.C
 local cast, type, xpcall, pcall, tonumber = ffi.cast, type, xpcall, pcall, tonumber
 local row_p, bytes_p = f.row_p, f.bytes_p
-local FULL, WAIT_ROOM = f.FULL, f.WAIT_ROOM
+local FULL, WAIT_ROOM, ALTERED = f.FULL, f.WAIT_ROOM, f.ALTERED
 local yield = coroutine.yield
+local band, bxor, rshift, tobit = bit.band, bit.bxor, bit.rshift, bit.tobit
 local GATHER = 128 -- rows looked up together
 local COLLECT = 64 -- table events encoded together
 
@@ -48,12 +51,13 @@ end
 --- map. `encode` turns what the function returned into the event to pass on (checks it, or writes a record).
 function M.map(x, fn, encode, pass)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local is_fed = x.is_fed
   local function call(event)
     local result = encode(fn(event))
     return result
   end
   return function(event, time)
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
     local ok, result = xpcall(call, trace, event)
     if not ok then return fail(result, event, time) end
@@ -66,14 +70,15 @@ end
 -- those fields' bytes from the event. `plain` is the ordinary stage, for events of another shape.
 function M.map_passing(x, fn, pointer, view, write, plain, pass)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local is_fed = x.is_fed
   local istype = ffi.istype
   local function call(event)
     local result = write(fn(view(event)), event)
     return result
   end
   return function(event, time)
-    if not istype(pointer, event) or event.sw__h.flags ~= 0 then return plain(event, time) end
-    instance.n_in = instance.n_in + 1
+    if not istype(pointer, event) or event.sw__h.flags == ALTERED then return plain(event, time) end
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
     local ok, result = xpcall(call, trace, event)
     if not ok then return fail(result, event, time) end
@@ -85,14 +90,15 @@ end
 --- filter of records where the function only compares some string fields with constants.
 function M.filter_comparing(x, fn, pointer, view, plain, pass)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local is_fed = x.is_fed
   local istype = ffi.istype
   local function call(event)
     local result = fn(view(event))
     return result
   end
   return function(event, time)
-    if not istype(pointer, event) or event.sw__h.flags ~= 0 then return plain(event, time) end
-    instance.n_in = instance.n_in + 1
+    if not istype(pointer, event) or event.sw__h.flags == ALTERED then return plain(event, time) end
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
     local ok, keep = xpcall(call, trace, event)
     if not ok then return fail(keep, event, time) end
@@ -105,8 +111,9 @@ end
 
 function M.filter(x, fn, pass)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local is_fed = x.is_fed
   return function(event, time)
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
     local ok, keep = xpcall(fn, trace, event)
     if not ok then return fail(keep, event, time) end
@@ -117,54 +124,57 @@ function M.filter(x, fn, pass)
   end
 end
 
---- What user code emits with: `state.time` is the time of the event at work.
+--- What user code emits with: without a time of its own an event gets that of the event at work.
 function M.emitter(x, state, encode, pass)
-  local task, instance, at, copy = x.task, x.instance, x.at, x.copy
+  local task, instance, at, copy, moment = x.task, x.instance, x.at, x.copy, x.moment
   return function(event, time)
     if event == state.value then event = copy(event) end -- The state table goes on changing.
     local encoded = encode(event)
     instance.n_out = instance.n_out + 1
-    pass(encoded, time or state.time)
+    pass(encoded, time or moment.time)
     task.at = at
   end
 end
 
-function M.flat_map(x, fn, state, emit)
+function M.flat_map(x, fn, emit)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local is_fed, moment = x.is_fed, x.moment
   return function(event, time)
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
-    state.time = time
+    moment.time = time
     local ok, err = xpcall(fn, trace, event, emit)
     if not ok then return fail(err, event, time) end
   end
 end
 
 --- apply of an operator without keyed state.
-function M.apply(x, fn, self, state, out)
+function M.apply(x, fn, self, out)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local is_fed, moment = x.is_fed, x.moment
   local call = self and function(event) fn(self, event, out) end or function(event) fn(event, out) end
   return function(event, time)
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
-    state.time = time
+    moment.time = time
     local ok, err = xpcall(call, trace, event)
     if not ok then return fail(err, event, time) end
   end
 end
 
 --- apply of an operator with a state record. Called with the entry of the event's key.
-function M.apply_record_state(x, fn, self, state, out, keyed, layout, after)
+function M.apply_record_state(x, fn, self, out, keyed, layout, after)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local is_fed, moment = x.is_fed, x.moment
   local current, pointer, entry_size = x.current, layout.pointer, f.ENTRY_SIZE
   local call = self and function(event, record) fn(self, event, out, record) end
     or function(event, record) fn(event, out, record) end
-  local is_small, has_ttl = layout.words == 2, x.has_ttl
+  local is_small, has_strings, has_ttl = layout.words == 2, layout.has_strings, x.has_ttl
   return function(event, time, entry)
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
-    state.time = time
-    current.keyed = keyed
+    moment.time = time
+    if has_strings then current.keyed = keyed end
     local record = cast(pointer, cast(bytes_p, entry) + entry_size)
     local ok, err = xpcall(call, trace, event, record)
     if has_ttl then entry.changed_ms = x.ttl_now(time) end
@@ -176,13 +186,14 @@ end
 --- apply of an operator with a state table.
 function M.apply_table_state(x, fn, self, state, out, tables)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local is_fed, moment = x.is_fed, x.moment
   local call = self and function(event, t) fn(self, event, out, t) end
     or function(event, t) fn(event, out, t) end
   local take, give_back, has_ttl, order = tables.take, tables.give_back, x.has_ttl, x.order
   return function(event, time, entry)
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
-    state.time = time
+    moment.time = time
     local t = take(entry)
     state.value = t
     local was_ordered = order.on
@@ -205,10 +216,37 @@ function M.keyed_by_fields(x, keyed, to_row, pass)
   end
 end
 
---- A fused keyed edge by fields of records. While there are few keys events go straight on; with many, a lookup is a
--- wait for memory, so rows are gathered and looked up together (`drain`). The operator behind it has a watermark
--- domain of its own, which keeps each row's place.
-function M.keyed_gathered(x, keyed, to_row, drain, advance, pass)
+--- A fused keyed edge by one field that is a whole number more often than not: the entries found last are looked at
+-- here (sw_keyed_place of state/keyed.h is the same sum). `other` is the stage for every other key.
+function M.keyed_by_number(keyed, field, recent, other, pass)
+  local slots = recent.slots
+  return function(event, time)
+    local key = event[field]
+    if type(key) ~= "number" then
+      other(event, time)
+      return
+    end
+    local low = tobit(key)
+    local place = band(bxor(low, rshift(low, 12)), 4095)
+    local entry
+    if slots[place].number == key and slots[place].entry.touched == recent.epoch then
+      entry = slots[place].entry
+      keyed.entry = entry
+    else
+      entry = C.swffi_keyed_number(keyed, key)
+      if entry == nil then
+        other(event, time)
+        return
+      end
+    end
+    pass(event, time, entry)
+  end
+end
+
+--- A fused keyed edge by fields of records. While there are few keys events go straight on (`direct`); with many, a
+-- lookup is a wait for memory, so rows are gathered and looked up together (`drain`). The operator behind it has a
+-- watermark domain of its own, which keeps each row's place.
+function M.keyed_gathered(x, keyed, to_row, drain, advance, direct)
   local task, fail_text = x.task, x.fail_text
   local wm, upstream, own = task.wm, x.upstream_domain, x.domain
   local gathered = keyed.gathered
@@ -219,9 +257,7 @@ function M.keyed_gathered(x, keyed, to_row, drain, advance, pass)
       if gathered.count >= GATHER then drain() end
     else
       if wm[upstream] > wm[own] then advance(own, wm[upstream]) end
-      local entry = C.swffi_keyed_fields(task, keyed, to_row(event, time))
-      if entry == nil then return fail_text(event, time) end
-      pass(event, time, entry)
+      direct(event, time)
     end
   end
 end
@@ -279,7 +315,7 @@ end
 
 --- Sends a row that did not fit once there is room. Where the coroutine cannot yield (inside a callback of gsub or
 -- sort) the channel takes it over its bound, up to a limit.
-function M.wait_for_room(task, port, row, put, key, key_len, index)
+function M.wait_for_room(task, port, row, put, extra, key, key_len, index)
   local at = task.at
   while true do
     local ok = pcall(yield, WAIT_ROOM)
@@ -290,7 +326,7 @@ function M.wait_for_room(task, port, row, put, key, key_len, index)
       end
       return 0
     end
-    local rc = put()
+    local rc = put(row, extra)
     if rc ~= FULL then return rc end
   end
 end
@@ -299,6 +335,22 @@ end
 function M.port(x, port, to_row, slow)
   local task, fail = x.task, x.fail
   return function(event, time)
+    local ok, row = pcall(to_row, event, time)
+    if not ok then return fail(row, event, time) end
+    local rc = C.swffi_port_put(task, port, row)
+    if rc ~= 0 then return slow(rc, row, event, time) end
+  end
+end
+
+--- The same for events of a component with a schema. A checked table (which user code may have changed since: `fits`)
+-- is written where its row lies, by `send`.
+function M.port_of_tables(x, port, to_row, slow, fits, send)
+  local task, fail = x.task, x.fail
+  return function(event, time)
+    if type(event) == "table" then
+      local ok, is_fit = pcall(fits, event)
+      if ok and is_fit and send(event, time, task, port, 0) then return end
+    end
     local ok, row = pcall(to_row, event, time)
     if not ok then return fail(row, event, time) end
     local rc = C.swffi_port_put(task, port, row)
@@ -322,8 +374,8 @@ function M.port_by_function(x, port, fn, scratch, put_key, to_row, slow)
   end
 end
 
---- Leaves the task to the instance that a function of the user chooses.
-function M.port_by_partition(x, port, fn, count, to_row, slow)
+--- Leaves the task to the instance that a function of the user chooses; with `fits` and `send` as above.
+function M.port_by_partition(x, port, fn, count, to_row, slow, fits, send)
   local task, at, fail, trace = x.task, x.at, x.fail, x.trace
   return function(event, time)
     task.at = at
@@ -332,6 +384,10 @@ function M.port_by_partition(x, port, fn, count, to_row, slow)
     if type(index) ~= "number" or index < 0 or index >= count or index % 1 ~= 0 then
       return fail(("the partition function returned %s, not an instance from 0 to %d"):format(tostring(index),
         count - 1), event, time)
+    end
+    if send and type(event) == "table" then
+      local is_checked, is_fit = pcall(fits, event)
+      if is_checked and is_fit and send(event, time, task, port, index) then return end
     end
     local encoded, row = pcall(to_row, event, time)
     if not encoded then return fail(row, event, time) end
@@ -342,9 +398,9 @@ end
 
 --- A sink in C at the head of its task: takes rows as they are. An error of an event finds it decoded only then.
 function M.row_sink(x, sink, slow)
-  local task, instance = x.task, x.instance
+  local task, instance, is_fed = x.task, x.instance, x.is_fed
   return function(row, event, time)
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     local rc = C.swffi_sink_write(task, sink, row)
     if rc ~= 0 then slow(rc, event or x.event_of(row), time) end
   end
@@ -352,9 +408,9 @@ end
 
 --- Counts what reaches a sink.
 function M.counted(x, pass)
-  local instance = x.instance
+  local instance, is_fed = x.instance, x.is_fed
   return function(event, time)
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     pass(event, time)
   end
 end
@@ -390,16 +446,19 @@ end
 
 --- A sink that takes no notice.
 function M.null_sink(x)
-  local instance = x.instance
-  return function() instance.n_in = instance.n_in + 1 end
+  local instance, is_fed = x.instance, x.is_fed
+  return function()
+    if not is_fed then instance.n_in = instance.n_in + 1 end
+  end
 end
 
 --- A sink in Lua.
 function M.custom_sink(x, fn, self)
   local task, instance, at, fail, trace = x.task, x.instance, x.at, x.fail, x.trace
+  local is_fed = x.is_fed
   local function call(event) fn(self, event) end
   return function(event, time)
-    instance.n_in = instance.n_in + 1
+    if not is_fed then instance.n_in = instance.n_in + 1 end
     task.at = at
     local ok, err = xpcall(call, trace, event)
     if not ok then return fail(err, event, time) end

@@ -31,7 +31,7 @@ end
 
 local function pulse_of(x)
   local instance = x.instance
-  return tonumber(instance.n_in + instance.n_out + instance.errors)
+  return f.events_in(instance) + tonumber(instance.n_out + instance.errors)
 end
 
 --- Looks at one instance: has a call of its code gone on for too long?

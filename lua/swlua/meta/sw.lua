@@ -361,6 +361,12 @@ function sw.to.file(path, options) end
 ---@return swlua.Connector
 function sw.to.stdout(options) end
 
+--- A table on disk, upserted by key.
+---@param path string
+---@param options { key: string|string[] }
+---@return swlua.Connector
+function sw.to.store(path, options) end
+
 ---@return swlua.Connector
 function sw.to.null() end
 
