@@ -216,7 +216,10 @@ static void open_control(sw_job_control *job)
     sw_error err;
     int rc = sw_buf_printf(&path, "%s/control.sock", runner->state_dir);
     if (rc != SW_OK) sw_error_set(&err, rc, "out of memory");
-    if (rc == SW_OK) rc = sw_fs_mkdirs(runner->state_dir, &err);
+    if (rc == SW_OK) {
+        job->has_made_dir = !sw_fs_is_dir(runner->state_dir);
+        rc = sw_fs_mkdirs(runner->state_dir, &err);
+    }
     if (rc == SW_OK)
         rc = sw_control_open(&job->control, sw_engine_base(&runner->engine), (const char *)path.data, &ops, &err);
     if (rc != SW_OK) sw_log(SW_LOG_WARN, runner->job, "there is no control socket: %s", err.text);
@@ -235,4 +238,5 @@ void sw_job_control_close(sw_job_control *job)
 {
     sw_control_close(job->control);
     job->control = NULL;
+    if (job->has_made_dir) sw_fs_remove(job->runner->state_dir, NULL); /* Stays where something else is in it. */
 }

@@ -20,6 +20,7 @@ typedef struct sw_job_control {
     void (*end_at_once)(void); /* ends the process without waiting for anything; does not return */
     sw_control *control;       /* owned; NULL: not open, or could not be opened */
     bool is_tried;             /* it was tried to open it */
+    bool has_made_dir;         /* the state directory was not there before */
     int64_t began_ns;          /* clock when the job was started, restarts included */
     int64_t measured_ns;       /* clock at the last measurement */
     uint64_t measured_events;  /* taken in by then */

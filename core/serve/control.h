@@ -13,10 +13,10 @@
  *                makes room. A line that is no request is answered with an error and the connection goes on; one that
  *                is too long ends it.
  *
- * Ownership  sw_control_close writes what it can, frees the connections and removes the socket. A request handle lives until its one
- *            reply, also when its connection or the control socket has gone by then.
+ * Ownership  sw_control_close writes what it can, frees the connections and removes the socket. A request handle lives
+ *            until its one reply, also when its connection or the control socket has gone by then.
  * Threads    the thread of the loop.
- * Limits     the constants below. */
+ * Limits     the constants below. The process has to ignore SIGPIPE. */
 #ifndef SW_SERVE_CONTROL_H
 #define SW_SERVE_CONTROL_H
 
