@@ -35,6 +35,7 @@ typedef struct sw_command {
 extern const sw_command sw_command_run;
 extern const sw_command sw_command_check;
 extern const sw_command sw_command_graph;
+extern const sw_command sw_command_log;
 extern const sw_command sw_command_test;
 extern const sw_command sw_command_new;
 extern const sw_command sw_command_help;
