@@ -12,16 +12,22 @@ bool sw_crash_is_armed;
 static char crash_name[128];    /* of the point, or "*" */
 static atomic_long crash_count; /* times it is still to be passed, the last one included */
 
-/* A variable that makes no sense arms a point that does not exist: nothing happens. */
-__attribute__((constructor)) static void arm_crash_point(void)
+/* A text that makes no sense arms a point that does not exist: nothing happens. */
+void sw_crash_arm(const char *text)
 {
-    const char *text = getenv(CRASH_VARIABLE);
+    sw_crash_is_armed = false;
     if (text == NULL) return;
     size_t len = strcspn(text, ":");
     if (len >= sizeof(crash_name)) return;
     memcpy(crash_name, text, len);
+    crash_name[len] = '\0';
     atomic_store(&crash_count, text[len] == ':' ? strtol(text + len + 1, NULL, 10) : 1);
     sw_crash_is_armed = true;
+}
+
+__attribute__((constructor)) static void read_variable(void)
+{
+    sw_crash_arm(getenv(CRASH_VARIABLE));
 }
 
 void sw_crash_pass(const char *name)

@@ -52,6 +52,9 @@ bool sw_fault_next(sw_fault_kind kind);
 
 extern bool sw_crash_is_armed; /* SWLUA_CRASH_AT was set when the process started */
 
+/* What the variable says, at any time: for tests that fork. NULL: no point any more. */
+void sw_crash_arm(const char *text);
+
 /* Counts that a point was passed; ends the process if it is the one. */
 void sw_crash_pass(const char *name);
 

@@ -242,6 +242,13 @@ int sw_file_lock(sw_file *f, sw_error *err)
     return sw_error_errno(err, errno, "cannot lock %s", f->name);
 }
 
+int sw_file_await_lock(sw_file *f, sw_error *err)
+{
+    while (flock(f->fd, LOCK_EX) != 0)
+        if (errno != EINTR) return sw_error_errno(err, errno, "cannot lock %s", f->name);
+    return SW_OK;
+}
+
 void sw_file_forget_cached(sw_file *f)
 {
     (void)posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED);
@@ -317,6 +324,11 @@ int64_t sw_file_size(sw_file *f, sw_error *err)
 int sw_file_fd(const sw_file *f)
 {
     return f->fd;
+}
+
+const char *sw_file_name(const sw_file *f)
+{
+    return f->name;
 }
 
 int sw_file_close(sw_file *f, sw_error *err)

@@ -68,6 +68,9 @@ int sw_file_reserve(sw_file *f, uint64_t offset, uint64_t n, sw_error *err);
 /* Takes the file for this sw_file until it is closed. SW_EBUSY: another one has it, in whatever process. */
 int sw_file_lock(sw_file *f, sw_error *err);
 
+/* The same, and waits until nobody has it. */
+int sw_file_await_lock(sw_file *f, sw_error *err);
+
 /* Asks the system to forget what it keeps of a synced file in memory, so that reading it again reads the disk. */
 void sw_file_forget_cached(sw_file *f);
 
@@ -79,6 +82,9 @@ int64_t sw_file_size(sw_file *f, sw_error *err);
 
 /* The descriptor, for waiting until it is readable; reading it would bypass gzip. */
 int sw_file_fd(const sw_file *f);
+
+/* What error texts call it: its path. */
+const char *sw_file_name(const sw_file *f);
 
 /* Closes and frees in every case; the code tells of a write that failed late. NULL is fine. */
 int sw_file_close(sw_file *f, sw_error *err);

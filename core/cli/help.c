@@ -6,8 +6,17 @@
 #include "cli/command.h"
 
 const sw_command *const sw_commands[] = {
-    &sw_command_run,       &sw_command_check, &sw_command_graph, &sw_command_ps,   &sw_command_stop,
-    &sw_command_savepoint, &sw_command_test,  &sw_command_new,   &sw_command_help, NULL
+    &sw_command_run,
+    &sw_command_check,
+    &sw_command_graph,
+    &sw_command_ps,
+    &sw_command_stop,
+    &sw_command_savepoint,
+    &sw_command_log,
+    &sw_command_test,
+    &sw_command_new,
+    &sw_command_help,
+    NULL,
 };
 
 #define OPTION_COLUMN 34 /* where the text of an option starts in the help */

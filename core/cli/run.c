@@ -22,12 +22,14 @@ enum {
     OPTION_LOG_FORMAT,
     OPTION_SEED,
     OPTION_SIM,
+    OPTION_LOGS,
     OPTION_LATER, /* all that this version does not have */
 };
 
 static const sw_cli_option run_options[] = {
     SW_JOB_OPTIONS,
     { OPTION_STATE, "state", "DIR", "what the job keeps; default $XDG_STATE_HOME/swlua/JOB" },
+    { OPTION_LOGS, "logs", "DIR", "where event logs live; default $XDG_STATE_HOME/swlua/logs" },
     { OPTION_FROM, "from", "latest|none|ID|NAME",
       "what to go on from; default the latest checkpoint of a job not over" },
     { OPTION_DROP_STATE, "drop-state", "COMPONENT", "goes on without what this component had saved" },
@@ -40,7 +42,6 @@ static const sw_cli_option run_options[] = {
     { OPTION_LATER, "http", "ADDR:PORT", NULL },
     { OPTION_LATER, "ui", NULL, NULL },
     { OPTION_LATER, "watch", NULL, NULL },
-    { OPTION_LATER, "logs", "DIR", NULL },
     { OPTION_LATER, "trial", "DURATION", NULL },
     { OPTION_LATER, "state-memory", "SIZE", NULL },
     { OPTION_LATER, "with-code", NULL, NULL },
@@ -67,6 +68,7 @@ static int set_option(void *arg, int id, const char *value, sw_error *err)
     int index = 0, rc = SW_OK;
     switch (id) {
     case OPTION_STATE: settings->job.config.state_dir = value; break;
+    case OPTION_LOGS: settings->job.config.logs_dir = value; break;
     case OPTION_FROM: settings->job.config.from = value; break;
     case OPTION_DROP_STATE:
         if (settings->job.config.drop_count == DROPS_MAX)

@@ -355,7 +355,7 @@ static int find_files(file_source *source, const char *pattern, const sw_source_
 
 int sw_file_source_open(const sw_options *options, const sw_source_context *context, sw_source **out, sw_error *err)
 {
-    static const sw_source_ops ops = { source_fill, source_close, source_position };
+    static const sw_source_ops ops = { .fill = source_fill, .close = source_close, .position = source_position };
     static const sw_source_ops special_ops = { .fill = source_fill, .close = source_close };
     const sw_option *path = sw_options_find(options, "path");
     if (path == NULL || path->string == NULL) return sw_error_set(err, SW_EINVAL, "a file source needs a path");

@@ -7,12 +7,12 @@
 
 #include "run/connector.h"
 
-/* Opens a source: "file", "stdin". SW_EINVAL for an unknown type or option value; what the connector's open
+/* Opens a source: "file", "log", "stdin". SW_EINVAL for an unknown type or option value; what the connector's open
  * says. */
 int sw_io_open_source(const char *type, const sw_options *options, const sw_source_context *context, sw_source **out,
                       sw_error *err);
 
-/* Opens a sink: "file", "stdout", "store", "null". */
+/* Opens a sink: "file", "log", "stdout", "store", "null". */
 int sw_io_open_sink(const char *type, const sw_options *options, const sw_sink_context *context, sw_sink **out,
                     sw_error *err);
 

@@ -74,7 +74,10 @@ typedef struct sw_source_context {
     int64_t max_ahead_ms;     /* an event time further ahead of the clock is malformed; 0: no bound */
     sw_clock *clock;          /* the engine's */
     const sw_saved_values *restored; /* positions of all instances at the restored checkpoint; NULL: start afresh */
-    const char *logs_dir;            /* where event logs live; NULL: nowhere */
+    const char *logs_dir;            /* where event logs live, absolute; NULL: nowhere */
+    const char *job;                 /* name of the job */
+    sw_delivery delivery;            /* of the job */
+    bool is_journaled;               /* what arrives is written to a log first (io/journal.h) */
 } sw_source_context;
 
 typedef struct sw_source sw_source;
@@ -93,6 +96,10 @@ typedef struct sw_source_ops {
     /* Appends the position behind the rows that fill has given: what open needs to go on there. NULL: the source
      * cannot be rewound. */
     int (*position)(sw_source *source, sw_buf *out, sw_error *err);
+    /* This instance will never be asked again for what lies before this position: that of the oldest checkpoint that
+     * can still be restored, or, when a job has finished, its last. A hint: failures are not told. NULL: the source
+     * keeps nothing for others. */
+    void (*release)(sw_source *source, const uint8_t *position, size_t len);
 } sw_source_ops;
 
 /* --- sinks ----------------------------------------------------------------------------------------------------- */
@@ -105,7 +112,7 @@ typedef struct sw_sink_context {
     const char *state_dir;           /* absolute; for what is not committed yet; NULL: no checkpoints are taken */
     const sw_saved_values *restored; /* prepared values of the restored checkpoint, already committed again; NULL:
                                         start afresh */
-    const char *logs_dir;            /* where event logs live; NULL: nowhere */
+    const char *logs_dir;            /* where event logs live, absolute; NULL: nowhere */
 } sw_sink_context;
 
 typedef struct sw_sink sw_sink;

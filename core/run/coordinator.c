@@ -94,10 +94,11 @@ typedef struct writer {
     bool is_done;    /* result is there */
     bool is_leaving; /* the thread is to end */
     sw_checkpoint_request request;
-    uint64_t bytes; /* result */
-    int rc;         /* result of write */
-    int show_rc;    /* result of show */
-    sw_error err;   /* of the one that failed */
+    uint64_t bytes;  /* result */
+    uint32_t oldest; /* result: see the ops */
+    int rc;          /* result of write */
+    int show_rc;     /* result of show */
+    sw_error err;    /* of the one that failed */
 } writer;
 
 struct sw_coordinator {
@@ -143,6 +144,7 @@ static void write_request(sw_coordinator *c)
     writer *w = &c->writer;
     w->show_rc = SW_OK;
     w->rc = c->ops.write(c->ops.arg, &w->request, &w->bytes, &w->err);
+    w->oldest = w->rc == SW_OK && c->ops.oldest != NULL ? c->ops.oldest(c->ops.arg) : 0;
     if (w->rc == SW_OK) w->show_rc = c->ops.show(c->ops.arg, &w->request, &w->err);
     if (w->rc != SW_OK || w->show_rc != SW_OK) return;
     for (waiting *one = c->served; one != NULL; one = one->next)
@@ -462,12 +464,15 @@ static void give_up(sw_coordinator *c, int rc, const sw_error *err)
     if (is_end) sw_engine_fail(c->engine, 1, "the last checkpoint, %u, failed: %s", c->id, err->text);
 }
 
-/* Has tasks commit the sinks that are theirs to commit. */
+/* Has tasks commit the sinks that are theirs to commit, and sources forget what need not be kept: a job that has
+ * finished does not come back for anything. */
 static void publish_commit(sw_coordinator *c)
 {
+    uint32_t oldest = c->writer.request.is_finished ? c->id : c->writer.oldest;
     for (uint32_t i = 0; i < c->engine->task_count; i++) {
         sw_task *task = &c->engine->tasks[i];
         if (task->has_commits) __atomic_store_n(&task->committed, c->id, __ATOMIC_RELEASE);
+        if (oldest != 0) __atomic_store_n(&task->positions.oldest, oldest, __ATOMIC_RELEASE);
         if (c->is_last) __atomic_store_n(&task->is_released, 1, __ATOMIC_RELEASE);
     }
     sw_engine_wake_workers(c->engine);

@@ -61,6 +61,8 @@ typedef struct sw_coordinator_ops {
     int (*show)(void *arg, const sw_checkpoint_request *request, sw_error *err);
     /* Makes a savepoint of the checkpoint just shown. A failure is told to who asked for it. */
     int (*save_as)(void *arg, const char *name, sw_error *err);
+    /* Id of the oldest checkpoint that can still be restored, after one was written; NULL: nobody knows. */
+    uint32_t (*oldest)(void *arg);
     /* Tidies up behind a checkpoint: folds what has grown long. */
     void (*tidy)(void *arg);
 } sw_coordinator_ops;

@@ -49,7 +49,7 @@ typedef struct sw_engine_options {
     bool is_unaligned;                /* barriers block no input: at-least-once */
     sw_delivery delivery;             /* what is promised */
     const char *state_dir;            /* absolute; NULL: no checkpoints are taken; borrowed */
-    const char *logs_dir;             /* where event logs live; borrowed */
+    const char *logs_dir;             /* where event logs live, absolute; borrowed; NULL: nowhere */
     const struct sw_restore *restore; /* what the job goes on from; NULL: it starts afresh; borrowed */
     sw_clock *clock;                  /* borrowed; virtual under sim */
     sw_supervision *supervision;      /* borrowed; NULL without a supervisor */

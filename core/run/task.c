@@ -128,8 +128,16 @@ static void stamp_rows(sw_task *task)
     task->time_max = time_max;
 }
 
+/* Tells the source what no checkpoint will ask for again. */
+static void release_positions(sw_task *task)
+{
+    const sw_buf *position = sw_positions_released(&task->positions);
+    if (position != NULL) task->source->ops->release(task->source, position->data, position->size);
+}
+
 sw_step sw_task_fill(sw_task *task)
 {
+    release_positions(task);
     sw_batch_clear(&task->rows);
     uint32_t max_rows = sw_task_take_credit(task);
     if (max_rows == 0) return SW_STEP_WAIT_TIME;
@@ -253,7 +261,11 @@ void sw_task_deinit(sw_task *task)
 {
     for (uint32_t i = 0; i < task->port_count; i++) sw_port_deinit(&task->ports[i]);
     for (uint32_t i = 0; i < task->sink_count; i++) task->sinks[i].sink->ops->close(task->sinks[i].sink, NULL);
-    if (task->source != NULL) task->source->ops->close(task->source);
+    if (task->source != NULL) {
+        release_positions(task);
+        task->source->ops->close(task->source);
+    }
+    sw_positions_deinit(&task->positions);
     sw_free(task->ports);
     sw_free(task->port_edges);
     sw_free(task->inputs);

@@ -19,17 +19,16 @@
 #ifndef SW_RUN_TASK_H
 #define SW_RUN_TASK_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/clock.h"
 #include "base/stats.h"
-#include "run/channel.h"
 #include "run/connector.h"
 #include "run/graph.h"
 #include "run/instance.h"
 #include "run/port.h"
+#include "run/positions.h"
 #include "run/step.h"
 
 #define SW_TASK_BATCH 256 /* rows a source reads, or a generator makes, before others get their turn */
@@ -81,6 +80,7 @@ typedef struct sw_task {
     uint32_t port_count;         /* entries of ports */
     sw_port *blocked;            /* with SW_STEP_WAIT_ROOM: the port that waits */
     sw_source *source;           /* connector of a source in C; NULL otherwise */
+    sw_positions positions;      /* of it, at the checkpoints that can be restored */
     double rate;                 /* source: events per second; 0 unbounded */
     double rate_credit;          /* source: events that may be read now */
     int64_t rate_ns;             /* source: when credit was last added; -1 never */

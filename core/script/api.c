@@ -19,6 +19,7 @@
 #include "state/schema.h"
 
 #define OPTIONS_MAX 32
+#define EXIT_STATE 4 /* exit status: state cannot be used */
 
 /* --- helpers ---------------------------------------------------------------------------------------------------- */
 
@@ -257,7 +258,16 @@ static int l_set_source(lua_State *L)
     return 0;
 }
 
-/* (task, type, options, { component, schema, time_field, max_ahead }) */
+/* What somebody else holds (a log that is written) is no fault of the job: the run ends with the status for that. */
+static int raise_open_error(lua_State *L, sw_task *task, const char *component, int rc, const sw_error *err)
+{
+    if (rc == SW_EBUSY || rc == SW_ESTATE)
+        sw_engine_fail(task->engine, EXIT_STATE, "%s/%s#%u: %s", task->engine->options.job, component, task->number,
+                       err->text);
+    return raise_error(L, err);
+}
+
+/* (task, type, options, { component, schema, time_field, max_ahead, journal }) */
 static int l_open_source(lua_State *L)
 {
     sw_task *task = check_pointer(L, 1);
@@ -279,10 +289,13 @@ static int l_open_source(lua_State *L)
         .clock = task->engine->clock,
         .restored = task->engine->options.restore != NULL ? &restored.values : NULL,
         .logs_dir = task->engine->options.logs_dir,
+        .job = task->engine->options.job,
+        .delivery = task->engine->options.delivery,
+        .is_journaled = field_bool(L, 4, "journal"),
     };
     int rc = sw_io_open_source(type, &options, &context, &task->source, &err);
     sw_parts_free(&restored);
-    return rc == SW_OK ? 0 : raise_error(L, &err);
+    return rc == SW_OK ? 0 : raise_open_error(L, task, context.component, rc, &err);
 }
 
 /* (task, type, options, component, its index) -> sink, can it show only what is committed? */
@@ -314,7 +327,7 @@ static int l_open_sink(lua_State *L)
     sw_task_sink *added = &sinks[task->sink_count];
     int rc = sw_io_open_sink(type, &options, &context, &added->sink, &err);
     sw_parts_free(&restored);
-    if (rc != SW_OK) return raise_error(L, &err);
+    if (rc != SW_OK) return raise_open_error(L, task, context.component, rc, &err);
     added->component = (uint32_t)luaL_checkinteger(L, 5);
     added->type = sw_io_sink_type(type);
     lua_pushlightuserdata(L, added->sink);

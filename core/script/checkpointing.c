@@ -323,6 +323,11 @@ static int save_as(void *arg, const char *name, sw_error *err)
     return sw_checkpoints_savepoint(c->store, name, err);
 }
 
+static uint32_t oldest(void *arg)
+{
+    return (uint32_t)sw_checkpoints_oldest(((sw_checkpointing *)arg)->store);
+}
+
 static void tidy(void *arg)
 {
     sw_checkpointing *c = arg;
@@ -334,7 +339,7 @@ static void tidy(void *arg)
 int sw_checkpointing_begin(sw_checkpointing *c, sw_engine *engine, lua_State *L, sw_error *err)
 {
     const sw_coordinator_ops ops = {
-        .arg = c, .write = write_checkpoint, .show = show, .save_as = save_as, .tidy = tidy
+        .arg = c, .write = write_checkpoint, .show = show, .save_as = save_as, .oldest = oldest, .tidy = tidy
     };
     c->graph = engine->graph;
     int rc = describe_components(c, L, err);

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "io/log.h"
 #include "run/coordinator.h"
 #include "script/dead_letters.h"
 #include "script/ops.h"
@@ -207,6 +208,7 @@ static int open_engine(sw_runner *runner, sw_error *err)
         .state_dir = runner->checkpointing != NULL ? runner->state_dir : NULL,
         .restore = runner->checkpointing != NULL ? sw_checkpointing_restore(runner->checkpointing) : NULL,
         .clock = runner->clock,
+        .logs_dir = (const char *)runner->logs_dir.data,
         .supervision = runner->config.supervision,
     };
     sw_engine_ops ops = sw_script_ops(runner);
@@ -232,6 +234,7 @@ int sw_runner_open(sw_runner *runner, const sw_runner_config *config, sw_error *
         runner->config.workers = cores > 0 ? (uint32_t)cores : 1;
     }
     sw_buf_init(&runner->text);
+    sw_buf_init(&runner->logs_dir);
     sw_graph_init(&runner->graph);
     runner->scripts = sw_calloc(runner->config.workers, sizeof(*runner->scripts));
     if (runner->scripts == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
@@ -244,6 +247,7 @@ int sw_runner_open(sw_runner *runner, const sw_runner_config *config, sw_error *
     if (rc == SW_OK) rc = name_state_dir(runner, err);
     if (rc == SW_OK) rc = open_dead_letters(runner, err);
     if (rc == SW_OK) rc = open_checkpoints(runner, err);
+    if (rc == SW_OK) rc = sw_log_folder(config->logs_dir, &runner->logs_dir, err);
     if (rc == SW_OK) rc = open_engine(runner, err);
     return rc;
 }
@@ -257,6 +261,7 @@ void sw_runner_close(sw_runner *runner)
     sw_dead_letters_close(runner->letters);
     sw_graph_deinit(&runner->graph);
     sw_buf_deinit(&runner->text);
+    sw_buf_deinit(&runner->logs_dir);
     sw_free(runner->scripts);
     sw_free(runner->fingerprint);
     sw_free(runner->state_dir);

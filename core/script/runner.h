@@ -40,6 +40,7 @@ typedef struct sw_runner_config {
     uint64_t seed;            /* everything random derives from it */
     bool is_sim;              /* one thread, virtual clock, seeded order */
     const char *state_dir;    /* NULL: $XDG_STATE_HOME/swlua/JOB; made only when something is written there */
+    const char *logs_dir;     /* where event logs live; NULL: $XDG_STATE_HOME/swlua/logs */
     const char *from;         /* what to go on from: "latest", "none", an id, a savepoint; NULL: the latest, if its job
                                 had not ended */
     const char *const *drops; /* components whose saved state is to be dropped */
@@ -51,6 +52,7 @@ typedef struct sw_runner_config {
 typedef struct sw_runner {
     sw_runner_config config;            /* as given to open, workers filled in */
     sw_buf text;                        /* of the script, read once */
+    sw_buf logs_dir;                    /* absolute, NUL-terminated */
     sw_script **scripts;                /* by worker; [0] is the main state */
     sw_graph graph;                     /* of the job */
     sw_engine engine;                   /* open once loaded with is_loaded */

@@ -75,6 +75,8 @@ static int put_source(sw_task *task, sw_buf *scratch, sw_error *err)
     int rc = task->source->ops->position(task->source, scratch, err);
     if (rc != SW_OK) return rc;
     rc = put_value(task, task->engine->graph->tasks[task->plan_task].head, SW_SAVED_SOURCE, scratch);
+    if (rc == SW_OK && task->source->ops->release != NULL)
+        rc = sw_positions_add(&task->positions, task->answer->checkpoint, scratch);
     return rc == SW_OK ? SW_OK : sw_error_set(err, rc, "out of memory");
 }
 

@@ -143,6 +143,16 @@ void sw_store_retire(sw_checkpoints *checkpoints)
     sw_catalog_sweep(&checkpoints->catalog, checkpoints->checkpoints);
 }
 
+uint64_t sw_checkpoints_oldest(const sw_checkpoints *checkpoints)
+{
+    uint64_t oldest = 0;
+    for (uint32_t i = 0; i < checkpoints->catalog.count; i++) {
+        const sw_catalog_file *file = &checkpoints->catalog.files[i];
+        if (!file->is_skipped && (oldest == 0 || file->id < oldest)) oldest = file->id;
+    }
+    return oldest;
+}
+
 static void describe(sw_checkpoint_entry *entry, const sw_manifest *manifest, const sw_file_ref *ref)
 {
     entry->id = ref->id;

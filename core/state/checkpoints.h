@@ -86,6 +86,9 @@ uint64_t sw_checkpoints_next_id(sw_checkpoints *checkpoints);
 int sw_checkpoints_commit(sw_checkpoints *checkpoints, const sw_checkpoint_meta *meta,
                           const sw_snapshot *const *snapshots, uint32_t count, uint64_t *bytes, sw_error *err);
 
+/* The id of the oldest checkpoint that can be restored, savepoints apart; 0 when there is none. */
+uint64_t sw_checkpoints_oldest(const sw_checkpoints *checkpoints);
+
 /* Is it worth folding now? Then sw_checkpoints_fold, on the thread that commits, makes the last checkpoint a full
  * image, reads it back, and retires what it replaces. Among the retained checkpoints at least two full images stay,
  * once there have been two. A fold that fails changes nothing, and may be tried again after the next commit.

@@ -88,4 +88,7 @@ int sw_pack_from_record(const sw_row *row, const sw_schema *schema, sw_buf *out)
  * the schema lacks; SW_EFORMAT, SW_ELIMIT, SW_ENOMEM. */
 int sw_record_from_pack(const uint8_t *map, size_t len, const sw_schema *schema, sw_batch *out, sw_error *err);
 
+/* The same of what the schema names: other fields are passed over, as a source does. */
+int sw_record_of_pack(const uint8_t *map, size_t len, const sw_schema *schema, sw_batch *out, sw_error *err);
+
 #endif

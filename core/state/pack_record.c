@@ -1,4 +1,6 @@
 /* The conversions of pack.h between record rows and maps. */
+#include <stdbool.h>
+
 #include "state/pack.h"
 #include "state/record.h"
 
@@ -81,16 +83,20 @@ static int find_field(const sw_schema *schema, const sw_pack_item *key, uint32_t
 }
 
 /* One pair of the map. *guess is where its key is looked for first, and then the field behind the one found. */
-static int take_pair(sw_record_builder *builder, sw_pack_reader *reader, uint32_t *guess, sw_error *err)
+static int take_pair(sw_record_builder *builder, sw_pack_reader *reader, bool skips, uint32_t *guess, sw_error *err)
 {
     sw_pack_item key, item;
     if (sw_pack_next(reader, &key) != SW_OK) goto malformed;
     if (key.type != SW_PACK_STR) {
         return sw_error_set(err, SW_ETYPE, "field name: expected string, found %s", sw_pack_type_name(key.type));
     }
+    int index = find_field(builder->schema, &key, *guess);
+    if (index < 0 && skips) {
+        if (sw_pack_skip(reader) != SW_OK) goto malformed;
+        return SW_OK;
+    }
     if (sw_pack_next(reader, &item) != SW_OK) goto malformed;
     const char *name = (const char *)key.v.bytes, *found = sw_pack_type_name(item.type);
-    int index = find_field(builder->schema, &key, *guess);
     if (index < 0) {
         return sw_error_set(err, SW_ETYPE, "field \"%.*s\": expected none of this name in the schema, found %s",
                             (int)(key.count < SW_ERROR_TEXT_SIZE ? key.count : SW_ERROR_TEXT_SIZE), name, found);
@@ -114,7 +120,7 @@ malformed:
     return sw_error_set(err, SW_EFORMAT, "msgpack: malformed map");
 }
 
-int sw_record_from_pack(const uint8_t *map, size_t len, const sw_schema *schema, sw_batch *out, sw_error *err)
+static int from_pack(const uint8_t *map, size_t len, const sw_schema *schema, bool skips, sw_batch *out, sw_error *err)
 {
     sw_pack_reader reader = { map, map + len };
     sw_pack_item head;
@@ -127,10 +133,20 @@ int sw_record_from_pack(const uint8_t *map, size_t len, const sw_schema *schema,
     int rc = sw_record_begin(&builder, out, schema);
     if (rc != SW_OK) return sw_error_set(err, rc, "out of memory for a row");
     for (uint32_t i = 0; i < head.count; i++) {
-        rc = take_pair(&builder, &reader, &guess, err);
+        rc = take_pair(&builder, &reader, skips, &guess, err);
         if (rc != SW_OK) return rc;
     }
     if (reader.p != reader.end) return sw_error_set(err, SW_EFORMAT, "msgpack: bytes behind the map");
     sw_record_finish(&builder, 0);
     return SW_OK;
+}
+
+int sw_record_from_pack(const uint8_t *map, size_t len, const sw_schema *schema, sw_batch *out, sw_error *err)
+{
+    return from_pack(map, len, schema, false, out, err);
+}
+
+int sw_record_of_pack(const uint8_t *map, size_t len, const sw_schema *schema, sw_batch *out, sw_error *err)
+{
+    return from_pack(map, len, schema, true, out, err);
 }

@@ -95,7 +95,7 @@ local SCHEMA = { schema = { rule = check.rule.schema } }
 ---@type table<swlua.Op, table<string, swlua.OptionSpec>>
 local OPTIONS = {
   source = spec_of(TIME, SCHEMA, {
-    journal = { later = true },
+    journal = { rule = check.rule.boolean },
     rate = { rule = check.number_above(0, math.huge) },
     time = { rule = check.rule.field_or_function },
   }),
@@ -214,6 +214,19 @@ local function check_state(component, subject)
   end
 end
 
+-- Sources that cannot be asked again for what they gave.
+local LIVE = { stdin = true }
+
+local function check_journal(component, subject)
+  if not component.options.journal then return end
+  local connector = component.connector
+  if connector ~= nil and LIVE[connector.type] then return end
+  local what = connector and tostring(connector) .. " can be" or "a table of functions has get_state to be"
+  check.problem(('%s: option "journal" is for sources that cannot be rewound, such as sw.from.stdin; %s'):format(
+    subject, what))
+  component.options.journal = nil
+end
+
 local function check_time(component, subject, job)
   local time = component.time
   if type(time) ~= "string" then return end
@@ -241,6 +254,7 @@ function M.add(job, part)
   if part.operator ~= nil then options.version = part.operator.version end
   M.check_parallelism(component)
   check_state(component, subject)
+  check_journal(component, subject)
   check_time(component, subject, job)
   job.components[component.index] = component
   job._by_name[name] = component

@@ -230,17 +230,19 @@ end
 
 -- Running a sample -----------------------------------------------------------------------------------------------
 
---- Nothing is written, and nothing waits for a rate.
+--- Nothing is written, and nothing waits for a rate or for what is still to come.
 local function isolate(job, limit)
   for _, component in ipairs(job.components) do
     if component.kind == "sink" then
       component.operator, component.connector = nil, { type = "null", options = {} }
     elseif component.kind == "source" then
-      component.options.rate = nil
+      component.options.rate, component.options.journal = nil, nil
       local options = component.connector and component.connector.options or {}
       options.rate = nil
       if component.connector and component.connector.type == "generator" then
         options.count = math.min(options.count or limit, limit)
+      elseif component.connector and component.connector.type == "log" then
+        options.follow = false
       end
     end
   end

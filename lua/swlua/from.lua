@@ -8,7 +8,7 @@ local M = {}
 ---@class swlua.Connector
 ---@field kind "connector"
 ---@field side "source"|"sink"
----@field type string "file", "stdin", "generator", "stdout", "store", "null"
+---@field type string "file", "stdin", "generator", "log", "stdout", "store", "null"
 ---@field options table<string, any> normalized
 ---@field fn function? of a generator
 ---@field single boolean true: one resource, hence one instance
@@ -93,7 +93,44 @@ function M.generator(fn, options)
   return M._connector("source", "generator", check.options("sw.from.generator", options, GENERATOR), false, fn)
 end
 
-local LATER = { tcp = true, http = true, log = true, kafka = true, store = true }
+local LOG_NAME_MAX = 150
+
+--- The name of an event log; one that cannot be is stood in for where problems are collected.
+function M._log_name(subject, name)
+  local is_name = type(name) == "string" and #name <= LOG_NAME_MAX and name:find("^[%w_%%][%w_%%.%-]*$")
+  if is_name then return name end
+  local text = '%s: the name must be of letters, digits, "_", "-", "." and "%%", at most %d, got %s'
+  check.problem(text:format(subject, LOG_NAME_MAX, check.show(name)))
+  return "unnamed"
+end
+
+local LOG_TIME_MAX = 2 ^ 53
+
+local log_start_word = check.one_of({ "earliest", "latest" })
+
+local function log_start(value)
+  if type(value) == "number" and value % 1 == 0 and math.abs(value) <= LOG_TIME_MAX then return value end
+  local word, expected = log_start_word(value)
+  return word, expected and expected .. " or a time in milliseconds"
+end
+
+local LOG = { start = { rule = log_start }, follow = { rule = check.rule.boolean } }
+
+--- Reads an event log: from its beginning, its end or a time on, and then what comes; `follow = false` ends the input
+--- at what is there when it is opened. With several instances, record n is read by instance n % count.
+---
+---     job:source("transactions", sw.from.log("transactions", { start = "latest" }))
+---@param name string
+---@param options { start: "earliest"|"latest"|integer|nil, follow: boolean? }?
+---@return swlua.Connector
+function M.log(name, options)
+  local out = check.options("sw.from.log", options, LOG)
+  out.name = M._log_name("sw.from.log", name)
+  out.start = out.start or "earliest"
+  return M._connector("source", "log", out, false)
+end
+
+local LATER = { tcp = true, http = true, kafka = true, store = true }
 
 --- Refuses connectors there are not: those of later versions, and misspelt ones.
 function M._guard(connectors, prefix, side)

@@ -24,7 +24,7 @@ local M = {}
 ---@field components swlua.Component[] in order of creation
 ---@field where string "file:line" of sw.job
 ---@field _by_name table<string, swlua.Component>
----@field _written table<string, string> path -> name of the sink that writes it
+---@field _written table<string, string> "file:PATH" or "log:NAME" -> name of the sink that writes it
 local Job = {}
 local meta = { __index = check.members(Job, "jobs have no method", {}) }
 
@@ -275,7 +275,7 @@ local function rewind_fault(source)
     if source.operator.get_state then return nil end
     return "it has no get_state, so it cannot go back to where it was"
   end
-  if REWINDABLE[connector.type] or connector.options.journal then return nil end
+  if REWINDABLE[connector.type] or source.options.journal then return nil end
   return "its input cannot be read again: give it journal = true, or write it to an event log first (sw.from.log)"
 end
 

@@ -274,15 +274,19 @@ end
 
 -- Ends ----------------------------------------------------------------------------------------------------------
 
-local function check_own_file(job, name, connector)
-  local path = connector ~= nil and connector.type == "file" and connector.options.path
-  if not path then return end
-  local other = job._written[path]
+-- What sinks write that only one may write: type of connector -> option that names it.
+local OWN = { file = "path", log = "name" }
+
+local function check_own(job, name, connector)
+  local option = connector ~= nil and OWN[connector.type]
+  if not option then return end
+  local kind, which = connector.type, connector.options[option]
+  local other = job._written[kind .. ":" .. which]
   if other ~= nil then
-    local text = '%s: the file "%s" is written by component "%s" too (sw.union makes one stream of several)'
-    check.problem(text:format(component.subject(name), path, other))
+    local text = '%s: the %s "%s" is written by component "%s" too (sw.union makes one stream of several)'
+    check.problem(text:format(component.subject(name), kind, which, other))
   end
-  job._written[path] = name
+  job._written[kind .. ":" .. which] = name
 end
 
 --- Ends in a sink: a connector from sw.to, or a table of functions.
@@ -294,7 +298,7 @@ end
 function Stream:to(name, sink, options)
   check_self(self, "to")
   local connector, custom = component.connector_or_table(component.subject(name), "sink", sink)
-  check_own_file(self._job, name, connector)
+  check_own(self._job, name, connector)
   add(self, { op = "sink", kind = "sink", name = name, connector = connector, operator = custom, options = options })
 end
 

@@ -72,6 +72,15 @@ function M.store(path, options)
   return from._connector("sink", "store", out, true)
 end
 
+--- Appends to an event log, which is made when the job starts. One job at a time writes a log; it has one instance.
+---
+---     transactions:to("log", sw.to.log("transactions"))
+---@param name string
+---@return swlua.Connector
+function M.log(name)
+  return from._connector("sink", "log", { name = from._log_name("sw.to.log", name) }, true)
+end
+
 --- Takes events and does nothing with them.
 ---
 ---     events:to("nowhere", sw.to.null())

@@ -36,6 +36,50 @@ describe("sw.from.file", function()
   end
 end)
 
+describe("sw.from.log", function()
+  it("starts at the earliest event unless told otherwise", function()
+    assert.same({ name = "a", start = "earliest" }, sw.from.log("a").options)
+    assert.same({ name = "job.in", start = "latest", follow = false },
+      sw.from.log("job.in", { start = "latest", follow = false }).options)
+    assert.equal(1700000000000, sw.from.log("a", { start = 1700000000000 }).options.start)
+  end)
+
+  it("can be read by several instances", function()
+    assert.is_false(sw.from.log("a").single)
+  end)
+
+  for _, case in ipairs({
+    { nil, nil, "sw.from.log: the name must be of letters" },
+    { "a b", nil, 'got "a b"' },
+    { "../a", nil, 'got "../a"' },
+    { ".a", nil, 'got ".a"' },
+    { ("a"):rep(151), nil, "at most 150" },
+    { "a", { start = "earlyest" }, '"earliest", "latest" (did you mean "earliest"?) or a time in milliseconds' },
+    { "a", { start = 1.5 }, "or a time in milliseconds, got 1.5" },
+    { "a", { follow = "no" }, 'option "follow" must be true or false' },
+    { "a", { folow = true }, 'unknown option "folow" (did you mean "follow"?)' },
+  }) do
+    it("refuses what cannot be: " .. case[3], function()
+      refused(function()
+        sw.from.log(case[1], case[2])
+      end, case[3])
+    end)
+  end
+end)
+
+describe("a source's journal", function()
+  it("is for standard input", function()
+    sw.job("j"):source("in", sw.from.stdin(), { journal = true })
+    refused(function()
+      sw.job("j"):source("in", sw.from.file("a"), { journal = true })
+    end, 'option "journal" is for sources that cannot be rewound, such as sw.from.stdin; sw.from.file can be')
+    refused(function()
+      sw.job("j"):source("in", { get_events = print }, { journal = true })
+    end, "a table of functions has get_state to be")
+    sw.job("j"):source("in", sw.from.file("a"), { journal = false })
+  end)
+end)
+
 describe("sw.csv", function()
   for _, case in ipairs({
     { { separator = ";;" }, 'option "separator" must be one character' },

@@ -363,7 +363,8 @@ local DAY_MS = 86400000
 
 --- May the input go on for ever? Then a time far ahead of the clock would move the watermark past all that is to come.
 local function is_unbounded(component)
-  return component.connector and component.connector.type == "stdin"
+  local connector = component.connector
+  return connector and (connector.type == "stdin" or (connector.type == "log" and connector.options.follow ~= false))
 end
 
 local function connector_options(x)
@@ -373,6 +374,7 @@ local function connector_options(x)
     component = x.name, schema = schema and records.of(schema).id or 0,
     time_field = type(x.component.time) == "string" and x.component.time or nil,
     max_ahead = options.max_ahead_ms or (x.component.time and is_unbounded(x.component) and DAY_MS) or 0,
+    journal = options.journal,
   }
 end
 

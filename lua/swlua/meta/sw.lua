@@ -140,6 +140,7 @@ function Collector:now() end
 ---@field max_ahead swlua.Duration? how far ahead of the clock an event's time may be
 ---@field idle swlua.Duration|{ after: swlua.Duration?, advance: boolean? }|nil
 ---@field rate number? events per second at most
+---@field journal boolean? of a source that cannot be rewound: what arrives is written to an event log first
 
 ---@class swlua.EventTimeOptions: swlua.ComponentOptions
 ---@field max_delay swlua.Duration?
@@ -345,12 +346,21 @@ function sw.from.file(path, options) end
 ---@return swlua.Connector
 function sw.from.stdin(options) end
 
+---@param name string
+---@param options { start: "earliest"|"latest"|integer|nil, follow: boolean? }?
+---@return swlua.Connector
+function sw.from.log(name, options) end
+
 ---@param fn fun(i: integer, instance: swlua.Instance): swlua.Event?, integer?
 ---@param options { count: integer?, rate: number? }?
 ---@return swlua.Connector
 function sw.from.generator(fn, options) end
 
 sw.to = {}
+
+---@param name string
+---@return swlua.Connector
+function sw.to.log(name) end
 
 ---@param path string with "{instance}": one file an instance
 ---@param options { format: swlua.Format?, mode: "replace"|"append"|nil }?
