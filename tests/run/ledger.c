@@ -146,7 +146,8 @@ static int ledger_write(void *arg, const sw_checkpoint_request *request, uint64_
 {
     ledger *l = arg;
     if (request->id <= l->last_id) ledger_fault(l, "checkpoint %u behind %u", request->id, l->last_id);
-    if (sw_rng_below(&l->faults, 100) < l->fail_percent) {
+    bool is_odd = (l->written + l->failed) % 2 != 0;
+    if (sw_rng_below(&l->faults, 100) < l->fail_percent || (is_odd && l->written + l->failed < l->fail_first)) {
         l->failed++;
         return sw_error_set(err, SW_ENOSPC, "the disk is full");
     }

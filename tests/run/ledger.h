@@ -40,6 +40,7 @@ typedef struct ledger {
     /* --- of the coordinator's thread --- */
     sw_rng faults;                            /* draws what fails */
     uint32_t fail_percent;                    /* of writes */
+    uint32_t fail_first;                      /* every other one of so many writes fails */
     bool fails_show;                          /* the next show fails */
     uint64_t counts[OUT + 1][4][SOURCES_MAX]; /* durable: by component, instance, source */
     uint64_t of_key[4][KEYS];                 /* durable: by instance of work */
