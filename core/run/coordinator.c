@@ -236,6 +236,9 @@ int sw_coordinator_new(sw_coordinator **out, sw_engine *engine, const sw_coordin
     c->ops = *ops;
     c->opts = *options;
     c->id = options->first_id - 1;
+    engine->control_sent = c->id;
+    for (uint32_t i = 0; i < engine->task_count; i++) /* A task that meets no barrier counts on from here as well. */
+        engine->tasks[i].control = engine->tasks[i].control_seen = c->id;
     c->due_ms = options->interval_ms > 0 ? now_ms(c) + options->interval_ms : INT64_MAX;
     sw_histogram_init(&c->durations_us);
     c->got = sw_calloc(engine->task_count + 1, sizeof(sw_answer *));
@@ -574,16 +577,15 @@ static bool step_once(sw_coordinator *c)
 bool sw_coordinator_step(sw_coordinator *c)
 {
     bool has_acted = false;
-    if (c->engine->is_failed) return false;
-    while (step_once(c)) has_acted = true;
+    while (!c->engine->is_failed && step_once(c)) has_acted = true; /* A step may fail the job: then it was the last. */
     return has_acted;
 }
 
 int64_t sw_coordinator_deadline_ms(const sw_coordinator *c)
 {
     if (c->phase == IDLE) return c->due_ms;
-    if (c->phase == COLLECTING) return c->begun_ms + c->opts.timeout_ms;
-    return INT64_MAX;
+    if (c->phase != COLLECTING || c->opts.timeout_ms > INT64_MAX - c->begun_ms) return INT64_MAX;
+    return c->begun_ms + c->opts.timeout_ms;
 }
 
 int sw_coordinator_request(sw_coordinator *c, const char *savepoint, sw_checkpoint_done *on_done, void *arg)

@@ -58,7 +58,7 @@ typedef struct sw_task {
     uint32_t at;                /* component index + 1 whose user code is running; 0 none; atomic */
     uint32_t stamp;             /* of the event being processed: when it was taken in, us */
     uint32_t control;           /* source: id of the newest control item it is to send; atomic */
-    uint32_t control_seen;      /* source: id of the last one it sent */
+    uint32_t control_seen;      /* id of the last one it acted on; before the first, of the last there was */
     uint32_t is_stopping;       /* source: end as if the input had ended; atomic */
     uint32_t number;            /* instance, 0.. */
     uint32_t pause_at;          /* source: give nothing behind this barrier; 0 none; atomic */

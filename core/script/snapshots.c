@@ -239,7 +239,9 @@ static int make_room(sw_parts *parts)
     if (data != NULL) parts->data = data;
     uint32_t *lens = sw_realloc(parts->lens, cap * sizeof(*lens));
     if (lens != NULL) parts->lens = lens;
-    if (instances == NULL || data == NULL || lens == NULL) return SW_ENOMEM;
+    uint64_t *checkpoints = sw_realloc(parts->checkpoints, cap * sizeof(*checkpoints));
+    if (checkpoints != NULL) parts->checkpoints = checkpoints;
+    if (instances == NULL || data == NULL || lens == NULL || checkpoints == NULL) return SW_ENOMEM;
     parts->cap = cap;
     return SW_OK;
 }
@@ -254,6 +256,14 @@ static int skip_type(const sw_saved *saved, const uint8_t **value, uint32_t *len
     *value = reader.p;
     *len = (uint32_t)(reader.end - reader.p);
     return SW_OK;
+}
+
+/* The checkpoint at which a sink's value was prepared; 0 of other kinds. */
+static uint64_t prepared_at(const sw_saved *saved)
+{
+    uint64_t id = 0;
+    if (saved->kind == SW_SAVED_SINK && saved->key_len == sizeof(id)) memcpy(&id, saved->key, sizeof(id));
+    return __builtin_bswap64(id);
 }
 
 static int add_copy(void *arg, const sw_saved *saved)
@@ -271,6 +281,7 @@ static int add_copy(void *arg, const sw_saved *saved)
     parts->instances[i] = saved->group;
     parts->data[i] = copy;
     parts->lens[i] = len;
+    parts->checkpoints[i] = prepared_at(saved);
     return SW_OK;
 }
 
@@ -326,11 +337,12 @@ void sw_parts_free(sw_parts *parts)
     sw_free(parts->instances);
     sw_free(parts->data);
     sw_free(parts->lens);
+    sw_free(parts->checkpoints);
     memset(parts, 0, sizeof(*parts));
 }
 
-/* (task, component's name, "instance" | "source" | "sink") -> { { instance, msgpack } }, instances there were, id of
- * the checkpoint; nothing when the job starts afresh */
+/* (task, component's name, "instance" | "source" | "sink") -> { { instance, msgpack, of a sink: checkpoint at which it
+ * was prepared } }, instances there were; nothing when the job starts afresh */
 int l_restored_parts(lua_State *L)
 {
     static const char *const names[] = { "instance", "source", "sink", NULL };
@@ -349,12 +361,13 @@ int l_restored_parts(lua_State *L)
         lua_rawseti(L, -2, 1);
         lua_pushlstring(L, (const char *)parts.data[i], parts.lens[i]);
         lua_rawseti(L, -2, 2);
+        lua_pushnumber(L, (double)parts.checkpoints[i]);
+        lua_rawseti(L, -2, 3);
         lua_rawseti(L, -2, (int)i + 1);
     }
     lua_pushinteger(L, (int)parts.values.parallelism);
-    lua_pushnumber(L, (double)sw_restore_meta(task->engine->options.restore)->id);
     sw_parts_free(&parts);
-    return 3;
+    return 2;
 }
 
 /* What one instance of the task said of itself. */

@@ -20,6 +20,7 @@ typedef struct sw_parts {
     uint32_t *instances;    /* owned, as all here */
     uint8_t **data;
     uint32_t *lens;
+    uint64_t *checkpoints; /* sinks: at which each value was prepared */
     uint32_t cap; /* entries allocated */
 } sw_parts;
 

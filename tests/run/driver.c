@@ -32,20 +32,30 @@ static sw_step driver_pass_on(actor *a, sw_task *task, const driver_event *event
 
 static void driver_control(driver *d, actor *a, sw_task *task, uint32_t id)
 {
-    if (id != ++a->controls) a->faults++;
+    if (d->on_control != NULL ? id <= a->controls : id != a->controls + 1) a->faults++;
+    a->controls = id;
+    if (d->on_control != NULL) d->on_control(d, task, id, false);
     SW_ASSERT(sw_task_send(task, SW_ROW_CONTROL, id) == SW_OK);
     sw_engine_answer_control(&d->engine, id);
 }
 
-static sw_step driver_end(sw_task *task)
+/* A task whose sinks are its own to commit has sent its END and waits for the job's last checkpoint. */
+static sw_step driver_await_release(sw_task *task)
+{
+    return __atomic_load_n(&task->is_released, __ATOMIC_ACQUIRE) ? SW_STEP_DONE : SW_STEP_WAIT_COMMIT;
+}
+
+static sw_step driver_end(driver *d, sw_task *task)
 {
     task->wm[0] = SW_TIME_MAX;
+    if (d->on_control != NULL) d->on_control(d, task, d->actors[task - d->engine.tasks].controls + 1, true);
     SW_ASSERT(sw_task_send(task, SW_ROW_END, 0) == SW_OK);
-    return SW_STEP_DONE;
+    return d->awaits_commits && task->has_commits ? driver_await_release(task) : SW_STEP_DONE;
 }
 
 static sw_step driver_run_source(driver *d, actor *a, sw_task *task)
 {
+    uint64_t limit = d->is_uneven ? d->limit / (task->number + 1) : d->limit;
     for (int made = 0; made < SW_TASK_BATCH; made++) {
         uint32_t control = __atomic_load_n(&task->control, __ATOMIC_RELAXED);
         if (a->next_port == 0 && control != task->control_seen) {
@@ -53,11 +63,12 @@ static sw_step driver_run_source(driver *d, actor *a, sw_task *task)
             driver_control(d, a, task, control);
         }
         if (a->next_port == 0) {
-            if (__atomic_load_n(&task->is_stopping, __ATOMIC_RELAXED)) return driver_end(task);
-            if (d->limit != 0 && a->events == d->limit) {
-                task->wake_ms = INT64_MAX;
-                return a->controls < d->controls_wait ? SW_STEP_WAIT_TIME : driver_end(task);
-            }
+            uint32_t pause_at = __atomic_load_n(&task->pause_at, __ATOMIC_RELAXED);
+            task->wake_ms = INT64_MAX;
+            if (__atomic_load_n(&task->is_stopping, __ATOMIC_RELAXED)) return driver_end(d, task);
+            if (pause_at != 0 && pause_at == a->controls) return SW_STEP_WAIT_TIME;
+            if (limit != 0 && a->events == limit)
+                return a->controls < d->controls_wait ? SW_STEP_WAIT_TIME : driver_end(d, task);
             a->event = (driver_event){ .source = task->number, .number = a->events + 1, .controls = a->controls };
             a->event.row.len = sizeof(a->event);
             a->event.row.body_len = sizeof(a->event) - sizeof(a->event.row);
@@ -71,14 +82,15 @@ static sw_step driver_run_source(driver *d, actor *a, sw_task *task)
     return SW_STEP_RAN;
 }
 
-static void driver_check(actor *a, const sw_task *task, const driver_event *event)
+static void driver_check(const driver *d, actor *a, const sw_task *task, const driver_event *event)
 {
     uint64_t *last = &a->last[a->input - task->inputs][event->source];
     if (event->number <= *last) a->faults++;
     *last = event->number;
-    if (event->controls != a->controls) a->faults++;
+    if (d->on_control == NULL && event->controls != a->controls) a->faults++;
     if (event->row.wm < a->input->wm && a->input->wm != SW_TIME_MIN) a->faults++;
     a->of_key[event->number % KEYS]++;
+    a->of_source[event->source]++;
 }
 
 /* What a control row, watermark or END makes of the task. */
@@ -107,7 +119,7 @@ static sw_step driver_run_reader(driver *d, actor *a, sw_task *task)
             driver_read_item(d, a, task, a->row);
         } else {
             const driver_event *event = (const driver_event *)(const void *)a->row;
-            if (!a->is_checked) driver_check(a, task, event);
+            if (!a->is_checked) driver_check(d, a, task, event);
             a->is_checked = true;
             sw_step step = driver_pass_on(a, task, event);
             if (step != SW_STEP_RAN) return step;
@@ -119,7 +131,7 @@ static sw_step driver_run_reader(driver *d, actor *a, sw_task *task)
     sw_task_release(task, a->input);
     a->input = NULL;
     task->wm[0] = sw_task_input_watermark(task);
-    return a->is_ending ? driver_end(task) : SW_STEP_RAN;
+    return a->is_ending ? driver_end(d, task) : SW_STEP_RAN;
 }
 
 static sw_step driver_resume(void *arg, sw_task *task)
@@ -128,6 +140,7 @@ static sw_step driver_resume(void *arg, sw_task *task)
     actor *a = &d->actors[task - d->engine.tasks];
     sw_step step = d->before_step != NULL ? d->before_step(d, task) : SW_STEP_RAN;
     if (step != SW_STEP_RAN) return step;
+    if (task->step == SW_STEP_WAIT_COMMIT) return driver_await_release(task);
     return task->input_count == 0 ? driver_run_source(d, a, task) : driver_run_reader(d, a, task);
 }
 

@@ -34,11 +34,12 @@ typedef struct actor {
     uint32_t next_port;                     /* the first port that has not got the present event */
     bool is_checked;                        /* reader: the present event was checked, and waits for room */
     bool is_ending;                         /* only the END is left to send */
-    uint32_t controls;                      /* items that have come by */
+    uint32_t controls;                      /* id of the last item that has come by */
     uint64_t events;                        /* sent by a source, or read; atomic */
     uint64_t faults;                        /* broken promises */
     uint64_t last[INPUTS_MAX][SOURCES_MAX]; /* number of the last event, by input and source */
     uint64_t of_key[KEYS];                  /* events read of each key */
+    uint64_t of_source[SOURCES_MAX];        /* events read of each source */
 } actor;
 
 typedef struct driver driver;
@@ -46,11 +47,16 @@ struct driver {
     sw_engine engine;                                 /* runs the actors */
     actor *actors;                                    /* by task */
     uint64_t limit;                                   /* events of each source instance; 0: no end */
+    bool is_uneven;                                   /* source 1 has half of that, source 2 a third, ... */
     uint32_t controls_wait;                           /* control items a source waits for before it ends */
     sw_step (*before_step)(driver *d, sw_task *task); /* SW_STEP_RAN: go on; else it is the step. May be NULL */
-    uint32_t workers_started;                         /* calls of start_worker; atomic */
-    uint32_t workers_stopped;                         /* calls of stop_worker; atomic */
-    void *test;                                       /* of the test */
+    /* A task acts on a control item, before it sends it on, or ends, before it sends the END. May be NULL; with
+     * it items may be left out and come unaligned, and only their order is checked. */
+    void (*on_control)(driver *d, sw_task *task, uint32_t id, bool is_end);
+    bool awaits_commits;      /* tasks with has_commits end when they are released */
+    uint32_t workers_started; /* calls of start_worker; atomic */
+    uint32_t workers_stopped; /* calls of stop_worker; atomic */
+    void *test;               /* of the test */
 };
 
 static inline uint64_t driver_events(const actor *a)

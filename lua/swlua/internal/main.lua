@@ -211,6 +211,7 @@ end
 
 --- A barrier has come by all inputs, or is to be sent by a source.
 local function act_on_control(task, id)
+  task.T.control_seen = id -- The final answer's id is greater.
   drain(task)
   flush_collected(task)
   snapshot.begin(task, id, false, false)

@@ -177,10 +177,10 @@ function M.recommit(x)
   if not (x.component.kind == "sink" and operator and operator.commit) then return end
   x.prepared = {}
   core.set_commits(x.task_pointer)
-  local parts, _, id = core.restored_parts(x.task_pointer, x.name, "sink")
+  local parts = core.restored_parts(x.task_pointer, x.name, "sink")
   for _, part in ipairs(parts or {}) do
     if part[1] % x.about.count == x.number then
-      local ok, err = xpcall(operator.commit, x.trace, x.self, id, unpacked(part[2]).value)
+      local ok, err = xpcall(operator.commit, x.trace, x.self, part[3], unpacked(part[2]).value)
       if not ok then error({ text = ("%s/%s#%d: commit: %s"):format(x.job, x.name, x.number, err.sw_text) }, 0) end
     end
   end
