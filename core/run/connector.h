@@ -24,30 +24,8 @@
 #include "base/clock.h"
 #include "base/buf.h"
 #include "base/error.h"
+#include "run/connector_options.h"
 #include "state/row.h"
-
-/* --- options: what the script said, by name ------------------------------------------------------------------- */
-
-typedef enum sw_option_kind { SW_OPTION_STRING, SW_OPTION_NUMBER, SW_OPTION_BOOL } sw_option_kind;
-
-typedef struct sw_option {
-    const char *name;    /* NUL-terminated */
-    sw_option_kind kind; /* which of the values below */
-    const char *string;  /* NUL-terminated */
-    double number;       /* also 0 / 1 of a bool */
-} sw_option;
-
-typedef struct sw_options {
-    const sw_option *list; /* count of them, owned by the caller */
-    uint32_t count;        /* options */
-} sw_options;
-
-static inline const sw_option *sw_options_find(const sw_options *options, const char *name)
-{
-    for (uint32_t i = 0; i < options->count; i++)
-        if (strcmp(options->list[i].name, name) == 0) return &options->list[i];
-    return NULL;
-}
 
 /* --- checkpoints ----------------------------------------------------------------------------------------------- */
 

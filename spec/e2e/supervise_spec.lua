@@ -169,7 +169,7 @@ END
     it("a second SIGINT that both got as the second, which ends the job at once", function()
       dir:write("stuck.lua", [[
 local sw = require "swlua"
-local job = sw.job("stuck")
+local job = sw.job("stuck", { watchdog = "10m" })
 job:source("numbers", sw.from.generator(function(i) return { n = i } end)):map("work", function(e)
   if e.n == 1000 then
     print("here")

@@ -120,7 +120,7 @@ describe("a source", function()
     { numbers(), { time = 5 }, 'option "time" must be a field name or a function, got 5' },
     { numbers(), { max_delay = "2 s" }, 'option "max_delay" must be a duration' },
     { numbers(), { rate = 0 }, 'option "rate" must be a number above 0' },
-    { numbers(), { journal = true }, 'option "journal" is not available in this version' },
+    { numbers(), { journal = true }, 'option "journal" is for sources that cannot be rewound' },
     { numbers(), { schema = { n = "i64" } }, 'option "schema" must be a schema made by sw.record' },
     { numbers(), { schema = sw.record({ n = "i64" }), time = "m" }, 'the schema has no field "m" (did you mean "n"?)' },
     { numbers(), { schema = sw.record({ n = "string" }), time = "n" }, 'field "n" gives event time' },

@@ -213,7 +213,7 @@ static void note_done(void *arg, uint32_t id, int rc, const sw_error *err)
     SW_ASSERT(id == 7);
     done++;
     if (rc == SW_OK) done_ok++;
-    else strcpy(text, err->text);
+    else memcpy(text, err->text, sizeof(err->text));
 }
 
 static void one_that_times_out_says_for_which_tasks_it_waited(void **state)
@@ -303,7 +303,7 @@ static sw_step make_requests(driver *run, sw_task *task)
         request *r = &requests[asked];
         *r = (request){ .id_before = run->engine.control_sent };
         if (asked % 3 == 0) snprintf(r->name, sizeof(r->name), "s%u", asked);
-        if (asked % 7 == 0) strcpy(r->name, "taken");
+        if (asked % 7 == 0) snprintf(r->name, sizeof(r->name), "taken");
         asked++;
         assert_int_equal(sw_coordinator_request(l.coordinator, r->name[0] != '\0' ? r->name : NULL, on_request_done, r),
                          SW_OK);
