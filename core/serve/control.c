@@ -28,7 +28,8 @@ typedef struct connection {
     sw_control_request *requests; /* under way */
     uint32_t pending;             /* of them */
     size_t scanned;               /* bytes of the input that hold no line end */
-    bool is_ending;               /* reads no more; closed once everything is answered */
+    bool is_at_end;               /* the client has said all; closed once everything is answered */
+    bool is_ending;               /* the same, and what it has said since does not count */
     bool is_in_use;               /* on the stack of on_readable */
     bool is_broken;               /* to be freed by on_readable */
 } connection;
@@ -100,7 +101,8 @@ static void drop(connection *c)
 static void drop_if_over(connection *c)
 {
     bool is_silent = c->pending == 0 && evbuffer_get_length(bufferevent_get_output(c->bev)) == 0;
-    if (c->is_ending && is_silent) drop(c);
+    bool has_lines = !c->is_ending && evbuffer_get_length(bufferevent_get_input(c->bev)) > c->scanned;
+    if ((c->is_at_end || c->is_ending) && is_silent && !has_lines) drop(c);
 }
 
 static void write_line(connection *c, const sw_buf *line)
@@ -133,8 +135,7 @@ static void answer(sw_control_request *request, bool is_ok, const char *before, 
         int rc =
             sw_buf_printf(&line, "{\"id\":%s,\"ok\":%s%s%s}\n", request->id, is_ok ? "true" : "false", before, rest);
         leave_connection(request);
-        if (rc == SW_OK && was_full && !c->is_ending) bufferevent_enable(c->bev, EV_READ);
-        if (rc == SW_OK && was_full) bufferevent_trigger(c->bev, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
+        if (was_full) bufferevent_trigger(c->bev, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
         if (rc == SW_OK) write_line(c, &line);
         else drop(c);
         sw_buf_deinit(&line);
@@ -194,7 +195,7 @@ static sw_control_request *new_request(connection *c)
     request->from = c;
     request->next = c->requests;
     c->requests = request;
-    if (++c->pending == SW_CONTROL_PENDING_MAX) bufferevent_disable(c->bev, EV_READ);
+    c->pending++;
     return request;
 }
 
@@ -244,17 +245,11 @@ static void handle_line(connection *c, const char *line, size_t len)
 
 /* --- reading ------------------------------------------------------------------------------------------------------ */
 
-/* Reads no more lines. */
-static void end_connection(connection *c)
-{
-    c->is_ending = true;
-    bufferevent_disable(c->bev, EV_READ);
-}
-
 static void refuse_long_line(connection *c)
 {
     sw_control_request *request = new_request(c);
-    end_connection(c);
+    c->is_ending = true;
+    bufferevent_disable(c->bev, EV_READ);
     if (request != NULL) sw_control_refuse(request, "a request has at most %u bytes", SW_CONTROL_LINE_MAX);
 }
 
@@ -304,7 +299,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     if ((what & BEV_EVENT_TIMEOUT) != 0 && (what & BEV_EVENT_READING) != 0 && c->pending > 0) {
         bufferevent_enable(bev, EV_READ); /* It waits for us. */
     } else if ((what & BEV_EVENT_EOF) != 0) {
-        end_connection(c);
+        c->is_at_end = true;
         drop_if_over(c);
     } else {
         drop(c);

@@ -345,6 +345,20 @@ static void requests_under_way_are_bounded(void **state)
     close(fd);
 }
 
+static void requests_that_wait_their_turn_are_answered_also_when_the_client_has_said_all(void **state)
+{
+    (void)state;
+    int fd = connect_client();
+    for (int i = 0; i < SW_CONTROL_PENDING_MAX; i++) ask(fd, "{\"id\":1,\"cmd\":\"checkpoint\"}");
+    assert_string_equal(ask(fd, HELLO), "");
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    run_loop();
+    answer_held();
+    assert_non_null(strstr(received(fd), HELLO_REPLY));
+    assert_true(is_closed(fd));
+    close(fd);
+}
+
 static void silent_clients_make_room_for_others(void **state)
 {
     static int fds[SW_CONTROL_CONNECTIONS_MAX];
@@ -477,6 +491,7 @@ int main(void)
         TEST(a_reply_may_come_when_the_socket_is_closed),
         TEST(replies_that_wait_are_written_when_the_socket_is_closed),
         TEST(requests_under_way_are_bounded),
+        TEST(requests_that_wait_their_turn_are_answered_also_when_the_client_has_said_all),
         TEST(silent_clients_make_room_for_others),
         TEST(a_client_that_reads_nothing_is_dropped),
         TEST(random_bytes_disturb_nobody),
