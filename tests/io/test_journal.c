@@ -80,7 +80,7 @@ static int open_journal(sw_delivery delivery, const sw_buf *position, sw_source 
 {
     const uint8_t *data = position != NULL ? position->data : NULL;
     const uint32_t instance = 0, len = position != NULL ? (uint32_t)position->size : 0;
-    const sw_saved_values saved = { 1, &instance, &data, &len, 1 };
+    const sw_saved_values saved = { .count = 1, .instances = &instance, .data = &data, .lens = &len, .parallelism = 1 };
     sw_source_context context = context_of(NULL, NULL);
     context.logs_dir = logs;
     context.job = "my job";
