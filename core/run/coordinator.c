@@ -257,9 +257,12 @@ int sw_coordinator_new(sw_coordinator **out, sw_engine *engine, const sw_coordin
     return SW_OK;
 }
 
-static void free_waiting(waiting *list)
+/* Frees a list; those who still wait hear that nothing comes any more. */
+static void free_waiting(waiting *list, uint32_t id)
 {
+    static const sw_error over = { .code = SW_ESTOPPED, .text = "the job has ended" };
     while (list != NULL) {
+        if (id != 0 && list->on_done != NULL) list->on_done(list->arg, id, over.code, &over);
         waiting *next = list->next;
         sw_free(list->savepoint);
         sw_free(list);
@@ -287,8 +290,8 @@ void sw_coordinator_free(sw_coordinator *c)
         sw_answer_free(c->inbox);
         c->inbox = next;
     }
-    free_waiting(c->wanted);
-    free_waiting(c->served);
+    free_waiting(c->wanted, c->id + 1);
+    free_waiting(c->served, c->id + 1);
     pthread_mutex_destroy(&c->inbox_lock);
     sw_free(c->got);
     sw_free(c->finals);
@@ -443,7 +446,7 @@ static void answer_waiting(sw_coordinator *c, int rc, const sw_error *err)
         if (rc != SW_OK) one->on_done(one->arg, c->id, rc, err);
         else one->on_done(one->arg, c->id, one->rc, &one->err);
     }
-    free_waiting(list);
+    free_waiting(list, 0);
 }
 
 static void schedule_next(sw_coordinator *c)
