@@ -373,8 +373,9 @@ static bool is_input_finished(const sw_coordinator *c)
 
 static void begin(sw_coordinator *c)
 {
+    bool is_first = c->id < c->opts.first_id;
     c->phase = COLLECTING;
-    c->id++;
+    c->id = is_first ? c->opts.first_id : (uint32_t)c->ops.next_id(c->ops.arg);
     c->begun_ms = now_ms(c);
     c->begun_ns = sw_clock_mono_ns(c->engine->clock);
     c->is_last = is_all_final(c);

@@ -13,7 +13,7 @@
  *            again (connector.h).
  * Ownership  The engine owns its coordinator. deliver takes the answer over.
  * Threads    new, step, request, free: the main thread. deliver: any worker. The ops run on a thread of the
- *            coordinator's own, one call at a time; under sim inside step. */
+ *            coordinator's own, one call at a time, but for next_id; under sim inside step. */
 #ifndef SW_RUN_COORDINATOR_H
 #define SW_RUN_COORDINATOR_H
 
@@ -55,6 +55,8 @@ typedef struct sw_checkpoint_request {
 
 typedef struct sw_coordinator_ops {
     void *arg; /* passed to each */
+    /* The id of the next checkpoint, one more than that of the last; none is given twice. Main thread. */
+    uint64_t (*next_id)(void *arg);
     /* Makes the checkpoint durable; *bytes: size of its file. A failure leaves everything as it was. */
     int (*write)(void *arg, const sw_checkpoint_request *request, uint64_t *bytes, sw_error *err);
     /* Has sinks show what is durable now. A failure fails the job: a restart repeats it. */
@@ -68,7 +70,7 @@ typedef struct sw_coordinator_ops {
 } sw_coordinator_ops;
 
 typedef struct sw_coordinator_options {
-    uint32_t first_id;   /* of the first checkpoint; ids are not used twice */
+    uint32_t first_id;   /* of the first checkpoint; the others come from next_id */
     int64_t interval_ms; /* between barriers; 0: only on request */
     int64_t timeout_ms;  /* from barrier to the last answer */
 } sw_coordinator_options;

@@ -214,7 +214,7 @@ bool sw_port_await_room(sw_port *port)
 bool sw_port_flush(sw_port *port, int64_t now_ns, bool all)
 {
     bool is_held = drain_before(port) != SW_OK; /* The watermark waits behind what was taken over the bound. */
-    bool is_raised = !is_held && *port->wm > port->wm_sent, is_left = is_held;
+    bool is_raised = !is_held && !port->is_amid && *port->wm > port->wm_sent, is_left = is_held;
     bool is_old = port->open_since_ns != 0 && now_ns - port->open_since_ns >= SW_FLUSH_AFTER_NS;
     for (uint32_t i = 0; i < port->count; i++) {
         sw_channel *channel = port->channels[i];

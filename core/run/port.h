@@ -34,6 +34,8 @@ typedef struct sw_port {
     uint32_t overflow_next; /* bytes of it that have gone */
     int64_t wm_sent;        /* watermark last noted on all channels */
     int64_t open_since_ns;  /* when the oldest unpublished row was first seen; 0 none */
+    bool is_amid;           /* its task stands still amid a batch, and may hold rows that were emitted before the
+                               watermark was raised: it waits for them */
 } sw_port;
 
 /* instance: the sender's own number. channels: borrowed, edge's consumer count of them. */

@@ -39,18 +39,19 @@ static bool publish_rest(sw_engine *engine)
     return has_published;
 }
 
+bool sw_engine_sim_step(sw_engine *engine)
+{
+    if (engine->coordinator != NULL) sw_coordinator_step(engine->coordinator);
+    if (engine->is_halted || engine->is_failed) return false;
+    sw_task *task = draw_runnable(engine);
+    if (task == NULL) return publish_rest(engine);
+    return sw_worker_run_task(&engine->workers[task->worker], task) && !engine->is_failed;
+}
+
 bool sw_engine_sim_settle(sw_engine *engine)
 {
-    for (;;) {
-        if (engine->coordinator != NULL) sw_coordinator_step(engine->coordinator);
-        if (engine->is_halted) return true;
-        sw_task *task = draw_runnable(engine);
-        if (task == NULL) {
-            if (!publish_rest(engine)) return !engine->is_failed;
-            continue;
-        }
-        if (!sw_worker_run_task(&engine->workers[task->worker], task) || engine->is_failed) return false;
-    }
+    while (sw_engine_sim_step(engine)) continue;
+    return !engine->is_failed;
 }
 
 int64_t sw_engine_sim_deadline_ms(const sw_engine *engine)

@@ -220,7 +220,10 @@ bool sw_task_is_runnable(sw_task *task)
 int sw_task_after_step(sw_task *task, int64_t now_ns, sw_error *err)
 {
     bool is_idle = task->step != SW_STEP_RAN && task->step != SW_STEP_WAIT_ROOM;
-    for (uint32_t i = 0; i < task->port_count; i++) sw_port_flush(&task->ports[i], now_ns, is_idle);
+    for (uint32_t i = 0; i < task->port_count; i++) {
+        task->ports[i].is_amid = task->step == SW_STEP_WAIT_ROOM;
+        sw_port_flush(&task->ports[i], now_ns, is_idle);
+    }
     if (task->sink_count == 0 || (!is_idle && now_ns - task->sinks_flushed_ns < SINK_FLUSH_NS)) return SW_OK;
     task->sinks_flushed_ns = now_ns;
     for (uint32_t i = 0; i < task->sink_count; i++) {

@@ -104,6 +104,7 @@ void sw_checkpointing_free(sw_checkpointing *c)
 {
     if (c == NULL) return;
     sw_restore_close(c->restore);
+    if (c->graph != NULL) (void)sw_checkpoints_next_id(c->store); /* Final answers were given under this one. */
     sw_checkpoints_close(c->store);
     sw_free(c->components);
     free(c->folder); /* From getcwd. */
@@ -328,6 +329,12 @@ static uint32_t oldest(void *arg)
     return (uint32_t)sw_checkpoints_oldest(((sw_checkpointing *)arg)->store);
 }
 
+static uint64_t next_id(void *arg)
+{
+    const sw_checkpointing *c = arg;
+    return sw_checkpoints_next_id(c->store);
+}
+
 static void tidy(void *arg)
 {
     sw_checkpointing *c = arg;
@@ -338,9 +345,13 @@ static void tidy(void *arg)
 
 int sw_checkpointing_begin(sw_checkpointing *c, sw_engine *engine, lua_State *L, sw_error *err)
 {
-    const sw_coordinator_ops ops = {
-        .arg = c, .write = write_checkpoint, .show = show, .save_as = save_as, .oldest = oldest, .tidy = tidy
-    };
+    const sw_coordinator_ops ops = { .arg = c,
+                                     .next_id = next_id,
+                                     .write = write_checkpoint,
+                                     .show = show,
+                                     .save_as = save_as,
+                                     .oldest = oldest,
+                                     .tidy = tidy };
     c->graph = engine->graph;
     int rc = describe_components(c, L, err);
     if (rc == SW_OK && c->restore != NULL) rc = compare(c, L, err);

@@ -85,6 +85,17 @@ static int l_sim_settle(lua_State *L)
     return luaL_error(L, "%s", s->engine.failure.text);
 }
 
+/* sim:step(n) -> true while something can run: runs at most n steps of tasks; raises the job's failure */
+static int l_sim_step(lua_State *L)
+{
+    sim *s = check_sim(L);
+    bool can_run = true;
+    for (lua_Integer n = luaL_checkinteger(L, 2); n > 0 && can_run; n--) can_run = sw_engine_sim_step(&s->engine);
+    if (s->engine.is_failed) return luaL_error(L, "%s", s->engine.failure.text);
+    lua_pushboolean(L, can_run);
+    return 1;
+}
+
 static int l_sim_now(lua_State *L)
 {
     lua_pushnumber(L, (double)sw_engine_now_ms(&check_sim(L)->engine));
@@ -162,13 +173,42 @@ static int l_sim_checkpoint(lua_State *L)
     return 1;
 }
 
+/* sim:request(): asks for a checkpoint, which the steps that follow take */
+static int l_sim_request(lua_State *L)
+{
+    sim *s = check_sim(L);
+    if (sw_coordinator_request(s->engine.coordinator, NULL, NULL, NULL) != SW_OK) return luaL_error(L, "out of memory");
+    return 0;
+}
+
+/* sim:checkpoints() -> completed, failed, id of the last completed */
+static int l_sim_checkpoints(lua_State *L)
+{
+    sw_coordinator_stats stats = sw_coordinator_get_stats(check_sim(L)->engine.coordinator);
+    lua_pushnumber(L, (double)stats.completed);
+    lua_pushnumber(L, (double)stats.failed);
+    lua_pushnumber(L, stats.last_id);
+    return 3;
+}
+
 static void push_metatable(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        { "worker", l_sim_worker },         { "settle", l_sim_settle },     { "now", l_sim_now },
-        { "deadline", l_sim_deadline },     { "set_time", l_sim_set_time }, { "stop", l_sim_stop },
-        { "is_done", l_sim_is_done },       { "control", l_sim_control },   { "answers", l_sim_answers },
-        { "checkpoint", l_sim_checkpoint }, { "close", l_sim_close },       { NULL, NULL },
+        { "worker", l_sim_worker },
+        { "settle", l_sim_settle },
+        { "now", l_sim_now },
+        { "deadline", l_sim_deadline },
+        { "set_time", l_sim_set_time },
+        { "stop", l_sim_stop },
+        { "is_done", l_sim_is_done },
+        { "control", l_sim_control },
+        { "answers", l_sim_answers },
+        { "checkpoint", l_sim_checkpoint },
+        { "close", l_sim_close },
+        { "step", l_sim_step },
+        { "request", l_sim_request },
+        { "checkpoints", l_sim_checkpoints },
+        { NULL, NULL },
     };
     if (!luaL_newmetatable(L, SIM_TYPE)) return;
     lua_newtable(L);
@@ -185,7 +225,7 @@ static const sw_engine_ops sim_ops = {
     .dead_letter = dead_letter,
 };
 
-enum { ARG_JOB = 1, ARG_START, ARG_SEED, ARG_PARALLELISM, ARG_QUEUE, ARG_DECLARE, ARG_DIR, ARG_FROM };
+enum { ARG_JOB = 1, ARG_START, ARG_SEED, ARG_PARALLELISM, ARG_QUEUE, ARG_DECLARE, ARG_DIR, ARG_FROM, ARG_DELIVERY };
 
 /* Everything behind the userdata at the top of the stack; what fails half done is freed by its __gc. */
 static int open_sim(lua_State *L, sim *s, sw_error *err)
@@ -205,6 +245,8 @@ static int open_sim(lua_State *L, sim *s, sw_error *err)
         .from = luaL_checkstring(L, ARG_FROM),
         .settings = { .is_on = true, .timeout_ms = INT64_MAX, .retain = 3 },
     };
+    static const char *const deliveries[] = { "at-most-once", "at-least-once", "exactly-once", NULL };
+    sw_delivery delivery = (sw_delivery)luaL_checkoption(L, ARG_DELIVERY, NULL, deliveries); /* In its order. */
     int rc = sw_checkpointing_open(&s->checkpointing, &job, err);
     if (rc != SW_OK) return rc;
     const sw_engine_options options = {
@@ -214,6 +256,8 @@ static int open_sim(lua_State *L, sim *s, sw_error *err)
         .queue = (uint32_t)luaL_checknumber(L, ARG_QUEUE),
         .seed = (uint64_t)luaL_checknumber(L, ARG_SEED),
         .is_sim = true,
+        .is_unaligned = delivery == SW_AT_LEAST_ONCE,
+        .delivery = delivery,
         .clock = s->clock,
         .state_dir = s->state_dir,
         .restore = sw_checkpointing_restore(s->checkpointing),

@@ -102,7 +102,7 @@ local function start(test, from)
   local job, settings = test.job, test.job.settings
   engine.adopt(job)
   test.sim = core.sim_open(job.name, test.clock_ms, test.seed, settings.parallelism, settings.backpressure.queue,
-    function(pointer) graph.declare(job, pointer) end, test.folder, from)
+    function(pointer) graph.declare(job, pointer) end, test.folder, from, settings.delivery)
   math.randomseed(test.seed)
   local runtime = require("swlua.internal.runtime")
   test.tasks = runtime.start(test.sim:worker(), job, {

@@ -162,4 +162,31 @@ return job
     assert.equal(2000000, report.components.broadcast["in"])
     assert.is_true(report.peak_rss_bytes < 40000000, report.peak_rss_bytes)
   end)
+
+  it("writes what comes by several ways through one task in the order in which it came", function()
+    dir:write("input", ('{"a":1}\n'):rep(1000))
+    dir:write("job.lua", [[
+local sw = require "swlua"
+local job = sw.job("job")
+local input = job:source("in", sw.from.file("input"))
+local n = { x = 0, y = 0 }
+local function numbered(way)
+  return function(_, out)
+    n[way] = n[way] + 1
+    out:emit({ way = way, n = n[way] })
+  end
+end
+local row = sw.record({ way = "string", n = "i64" })
+sw.union(input:apply("x", numbered("x")), input:apply("y", numbered("y"), { schema = row }))
+  :to("out", sw.to.stdout())
+return job
+]])
+    local ways, out = {}, run()
+    for way, n in out:gmatch('"way":"(.)","n":(%d+)') do ways[#ways + 1] = way .. n end
+    for way, n in out:gmatch('"n":(%d+),"way":"(.)"') do ways[#ways + 1] = n .. way end
+    assert.equal(2000, #ways)
+    local line = {}
+    for way in out:gmatch('"way":"(.)"') do line[#line + 1] = way end
+    assert.equal(("xy"):rep(1000), table.concat(line))
+  end)
 end)

@@ -176,7 +176,7 @@ static void a_restored_batch_ends_where_the_first_one_would_have(void **state)
     add_events(100, 150);
     const uint8_t *data = position.data;
     const uint32_t instance = 0, len = (uint32_t)position.size;
-    const sw_saved_values saved = { 1, &instance, &data, &len, 1 };
+    const sw_saved_values saved = { 1, &instance, &data, &len, 1, false };
     source = source_of((opening){ .is_ending = true, .restored = &saved });
     gives(source, 30, 100, 1, SW_ECLOSED);
     source->ops->close(source);
@@ -290,7 +290,7 @@ static void every_record_is_read_once_whatever_the_number_of_instances(void **st
             counts[i] = 1 + (uint32_t)(seed >> 33) % 5;
         }
         for (int step = 0; step < 6; step++) {
-            const sw_saved_values saved = { old, instances, data, lens, old };
+            const sw_saved_values saved = { old, instances, data, lens, old, false };
             sw_buf next[8] = { { 0 } };
             for (uint32_t i = 0; i < counts[step]; i++) {
                 sw_source *source = source_of((opening){
@@ -337,12 +337,12 @@ static void positions_that_cannot_be_are_refused(void **state)
     const uint8_t *data = position.data;
     const uint32_t instance = 0;
     for (uint32_t len = 0; len < position.size; len++) {
-        const sw_saved_values saved = { 1, &instance, &data, &len, 1 };
+        const sw_saved_values saved = { 1, &instance, &data, &len, 1, false };
         const opening how = { .restored = &saved };
         assert_int_equal(open_source(&how, &source, &err), SW_EFORMAT);
     }
     uint32_t len = (uint32_t)position.size;
-    const sw_saved_values lacking = { 1, &instance, &data, &len, 2 };
+    const sw_saved_values lacking = { 1, &instance, &data, &len, 2, false };
     const opening how = { .restored = &lacking };
     assert_int_equal(open_source(&how, &source, &err), SW_EFORMAT);
     assert_string_equal(err.text, "the checkpoint lacks the position of instance 1 in the event log");
@@ -370,7 +370,7 @@ static void a_position_that_was_taken_back_is_refused(void **state)
     add_events(50, 120);
     const uint8_t *data = position.data;
     const uint32_t instance = 0, len = (uint32_t)position.size;
-    const sw_saved_values saved = { 1, &instance, &data, &len, 1 };
+    const sw_saved_values saved = { 1, &instance, &data, &len, 1, false };
     const opening how = { .restored = &saved };
     assert_int_equal(open_source(&how, &source, &err), SW_ESTATE);
     assert_string_equal(err.text, "event log a was cut back to record 50, but records up to 70 have been read already");

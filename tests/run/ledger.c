@@ -197,6 +197,11 @@ static int ledger_save_as(void *arg, const char *name, sw_error *err)
     return SW_OK;
 }
 
+static uint64_t ledger_next_id(void *arg)
+{
+    return ++((ledger *)arg)->given_id;
+}
+
 static void ledger_tidy(void *arg)
 {
     (void)arg;
@@ -214,12 +219,16 @@ void ledger_init(ledger *l, driver *d, uint64_t seed)
 
 void ledger_coordinate(ledger *l, const sw_coordinator_options *options)
 {
-    const sw_coordinator_ops ops = {
-        .arg = l, .write = ledger_write, .show = ledger_show, .save_as = ledger_save_as, .tidy = ledger_tidy
-    };
+    const sw_coordinator_ops ops = { .arg = l,
+                                     .next_id = ledger_next_id,
+                                     .write = ledger_write,
+                                     .show = ledger_show,
+                                     .save_as = ledger_save_as,
+                                     .tidy = ledger_tidy };
     sw_error err;
     SW_ASSERT(l->d->engine.task_count <= TASKS_MAX);
     if (sw_engine_coordinate(&l->d->engine, options, &ops, &err) != SW_OK) fail_msg("%s", err.text);
+    l->given_id = options->first_id;
     l->coordinator = l->d->engine.coordinator;
     l->d->on_control = ledger_control;
     l->d->test = l;

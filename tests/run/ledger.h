@@ -37,6 +37,7 @@ typedef struct ledger {
     uint32_t hold_max;         /* answers are given up to so many steps late; 0: at once */
     uint64_t copies;           /* events that `work` gets of each */
     bool is_unaligned;
+    uint32_t given_id; /* of the newest checkpoint begun; the main thread's */
     /* --- of the coordinator's thread --- */
     sw_rng faults;                            /* draws what fails */
     uint32_t fail_percent;                    /* of writes */

@@ -14,7 +14,11 @@
 
 #define START_MS 5000
 #define EVENTS 3000
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define SEEDS 15
+#else
 #define SEEDS 150
+#endif
 
 static driver d;         /* of the test that runs */
 static ledger l;         /* its checkpoints */

@@ -16,9 +16,11 @@ local function wide(v)
   return tonumber(bits / 4294967296ULL), tonumber(bits % 4294967296ULL), is_unsigned
 end
 
---- A stage that collects for a port or a sink (light userdata, one of them nil). `direct(event, time)` sends one
--- event by itself: records, and what cannot be sent this way, for which it finds the reason and fails the event.
-function M.stage(task, x, port, sink, direct)
+--- What collects for a port or a sink (light userdata, one of them nil): a function that makes a stage of it, or, where
+-- nothing may be collected, one that sends at once, behind what others have collected. What comes by several stages
+-- goes out in the order in which it came. `direct(event, time)` sends one event by itself: records, and what cannot be
+-- sent this way, for which it finds the reason and fails the event.
+function M.stages(task, x, port, sink, direct)
   local times = ffi.new("double[?]", COLLECTED_MAX + 1)
   local stamps = ffi.new("uint32_t[?]", COLLECTED_MAX + 1)
   local watermarks = ffi.new("int64_t[?]", COLLECTED_MAX + 1)
@@ -50,8 +52,15 @@ function M.stage(task, x, port, sink, direct)
     for i = 1, count do events[i] = nil end
   end
 
+  local function send_behind(event, time)
+    if box.count > 0 then flush() end
+    return direct(event, time)
+  end
+
   task.collectors[#task.collectors + 1] = flush
-  return core.chunk("swlua.internal.stages")().collected(x, box, flush, direct)
+  return function(may_collect)
+    return may_collect and core.chunk("swlua.internal.stages")().collected(x, box, flush, direct) or send_behind
+  end
 end
 
 return M

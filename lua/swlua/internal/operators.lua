@@ -284,9 +284,8 @@ function builders.sink(task, x)
   if not opened then error({ text = ("%s/%s#%d: %s"):format(x.job, x.name, x.number, pointer) }, 0) end
   local sink, slow = ffi.cast(f.sink_p, pointer), sink_slow_path(task, x)
   local direct = x.stages.sink(x, sink, task.to_row, slow)
-  x.reader = function(may_collect)
-    return x.stages.counted(x, may_collect and collect.stage(task, x, nil, pointer, direct) or direct)
-  end
+  local stage_of = collect.stages(task, x, nil, pointer, direct)
+  x.reader = function(may_collect) return x.stages.counted(x, stage_of(may_collect)) end
   x.takes_rows = x.stages.row_sink(x, sink, slow)
   return direct
 end

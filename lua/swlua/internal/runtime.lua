@@ -120,7 +120,7 @@ local function port_stage(task, x, edge_index, edge, may_collect)
   local slow = port_slow_path(task, x, port, stages, put)
   if send and PLAIN_GROUPINGS[edge.grouping] then return stages.port_of_tables(x, port, to_row, slow, fits, send) end
   local direct = stages.port(x, port, to_row, slow)
-  return may_collect and collect.stage(task, x, task.ports[edge_index], nil, direct) or direct
+  return may_collect and collect.stages(task, x, task.ports[edge_index], nil, direct)(true) or direct
 end
 
 --- Copies an event for one of several readers.

@@ -1,0 +1,16 @@
+require("swlua")
+local crashing = require("spec.fixtures.crashing")
+
+describe("a job that crashes at random scheduling steps and goes on from its last checkpoint", function()
+  it("shows under exactly-once what a run without crashes shows, in order where there is one", function()
+    local differences, crashes = crashing.run_all(1, 250, "exactly-once")
+    assert.same({}, differences)
+    assert.is_true(crashes > 300)
+  end)
+
+  it("loses nothing under at-least-once", function()
+    local differences, crashes = crashing.run_all(1001, 1100, "at-least-once")
+    assert.same({}, differences)
+    assert.is_true(crashes > 100)
+  end)
+end)

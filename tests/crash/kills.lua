@@ -1,0 +1,129 @@
+--- Jobs from files to a file, killed at random times and at every crash point, and started again until they are done:
+-- the output is that of a run without kills, and a reader beside it never sees a line that is taken back.
+local jobs = require("tests.crash.job")
+local process = require("tests.crash.process")
+
+local M = {}
+
+local EVENTS, RATE = 12000, 24000
+
+--- How a job is run, and how its output is compared.
+local shapes = {
+  { name = "parallelism 1", set = {}, compare = "compare_bytes" },
+  { name = "parallelism 2", set = { readers = 2 }, compare = "compare_lines" },
+  { name = "parallelism 3, two workers", set = { readers = 3 }, files = 3, compare = "compare_lines" },
+}
+
+local expected_outputs = {}
+
+local function set_of(shape, more)
+  local set = {}
+  for name, value in pairs(shape.set) do set[name] = value end
+  for name, value in pairs(more or {}) do set[name] = value end
+  return set
+end
+
+--- The output of a run that nothing disturbs.
+local function expected(shape, events)
+  local key = shape.name .. events
+  if not expected_outputs[key] then
+    local job = jobs.new({ events = events, files = shape.files, set = set_of(shape) })
+    expected_outputs[key] = job:run()
+    job:remove()
+  end
+  return expected_outputs[key]
+end
+
+--- Kills the engine's process alone, and then at once the supervisor, or the other way round.
+local function kill_child_first(child)
+  for _, pid in ipairs(child:children()) do process.kill(pid) end
+end
+
+local victims = { [1] = kill_child_first }
+
+--- At random times: `kills` of them in all.
+function M.at_random_times(t, kills)
+  local done, number = 0, 0
+  while done < kills do
+    local shape = shapes[number % #shapes + 1]
+    local job = jobs.new({ events = EVENTS, files = shape.files, set = set_of(shape, { rate = RATE }) })
+    job:run_with_kills(0.35, kills - done, victims[number % 2])
+    local due = expected(shape, EVENTS)
+    t:check(("%d kills at random times, %s"):format(job.kills, shape.name),
+      job[shape.compare](job, due) or job:compare_seen())
+    done, number = done + job.kills, number + 1
+    job:remove()
+  end
+end
+
+--- The engine alone, which its supervisor starts again.
+function M.below_the_supervisor(t, kills)
+  local done, number = 0, 0
+  while done < kills do
+    local shape = shapes[number % #shapes + 1]
+    local job = jobs.new({ events = EVENTS, files = shape.files,
+      set = set_of(shape, { rate = RATE / 2, restarts = 100 }) })
+    job:run_with_engine_kills(0.3, kills - done)
+    t:check(("%d kills of the engine alone, %s"):format(job.kills, shape.name),
+      job[shape.compare](job, expected(shape, EVENTS)) or job:compare_seen())
+    done, number = done + job.kills, number + 1
+    job:remove()
+  end
+end
+
+--- At random times under at-least-once.
+function M.at_least_once(t, kills)
+  local done, number = 0, 0
+  while done < kills do
+    local shape = shapes[number % #shapes + 1]
+    local job = jobs.new({ events = EVENTS, files = shape.files,
+      set = set_of(shape, { rate = RATE, delivery = "at-least-once" }) })
+    job:run_with_kills(0.35, kills - done)
+    t:check(("%d kills under at-least-once, %s"):format(job.kills, shape.name),
+      job:compare_lines(expected(shape, EVENTS), true))
+    done, number = done + job.kills, number + 1
+    job:remove()
+  end
+end
+
+--- Names of all crash points in the core.
+function M.points()
+  local pipe, names, seen = io.popen("grep -rhoE 'SW_CRASH_POINT\\(\"[^\"]+\"' core"), {}, {}
+  for line in pipe:lines() do
+    local name = line:match('"([^"]+)"')
+    if not seen[name] then names[#names + 1] = name end
+    seen[name] = true
+  end
+  pipe:close()
+  table.sort(names)
+  return names
+end
+
+--- Dies where the point is passed for the n-th time, then goes on undisturbed. Returns whether it did.
+local function crash_at(t, shape, point, nth, more)
+  local job = jobs.new({ events = 3000, files = shape.files, set = set_of(shape, more) })
+  local child = job:start({ SWLUA_CRASH_AT = point .. ":" .. nth })
+  local status = child:wait(function() job:look() end)
+  if not job:is_finished() then job:run() end
+  t:check(("killed at %s, passed %d times, %s"):format(point, nth, shape.name),
+    job[shape.compare](job, expected(shape, 3000)) or job:compare_seen())
+  job:remove()
+  return status ~= 0
+end
+
+--- Points that a plain run and its restart pass; the others have tests of their own.
+function M.at_points(t, nths)
+  local missed = {}
+  for _, point in ipairs(M.points()) do
+    local is_hit = false
+    for _, nth in ipairs(nths) do
+      local hit = crash_at(t, shapes[nth % 2 + 1], point, nth)
+      is_hit = is_hit or hit
+      if not hit then break end
+    end
+    if not is_hit then missed[#missed + 1] = point end
+  end
+  return missed
+end
+
+return M
