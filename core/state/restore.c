@@ -11,11 +11,6 @@
 
 #define MDB_END ".mdb"
 
-struct sw_restore {
-    sw_chain chain;          /* owned */
-    sw_checkpoint_meta meta; /* of its newest file, with the script */
-};
-
 typedef struct skipping {
     void (*on_skip)(void *arg, const char *text); /* may be NULL */
     void *arg;                                    /* of on_skip */
@@ -334,9 +329,7 @@ const sw_checkpoint_meta *sw_restore_meta(const sw_restore *restore)
     return &restore->meta;
 }
 
-/* The component's index and id. */
-static int find_component(const sw_restore *restore, const char *component, uint32_t *index, uint32_t *id,
-                          sw_error *err)
+int sw_restore_find(const sw_restore *restore, const char *component, uint32_t *index, uint32_t *id, sw_error *err)
 {
     const sw_manifest *manifest = &restore->chain.files[0]->manifest;
     int64_t found = sw_manifest_find(manifest, component);
@@ -374,7 +367,7 @@ static int read_range(const sw_restore *restore, const char *component, sw_saved
     uint8_t from[SW_STORED_PLACE], to[SW_STORED_PLACE];
     uint32_t index = 0, id = 0, files = files_of(restore, kind);
     sw_merge *merge = NULL;
-    int rc = find_component(restore, component, &index, &id, err);
+    int rc = sw_restore_find(restore, component, &index, &id, err);
     if (rc == SW_OK) rc = sw_merge_open(&merge, restore->chain.files, files, err);
     if (rc != SW_OK) return rc;
     sw_stored_place(from, id, kind, first < SW_STORED_GROUP_END ? first : SW_STORED_GROUP_END);
@@ -418,7 +411,7 @@ int sw_restore_get(const sw_restore *restore, const char *component, sw_saved_ki
     uint32_t index = 0, id = 0;
     sw_stored stored;
     sw_saved saved;
-    int rc = find_component(restore, component, &index, &id, err);
+    int rc = sw_restore_find(restore, component, &index, &id, err);
     if (rc == SW_OK) rc = get_stored(restore, id, &wanted, &stored, err);
     if (rc == SW_OK) rc = sw_stored_read(&stored, &saved, err);
     /* A long key that only shares the hash is another one. */
