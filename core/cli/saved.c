@@ -102,11 +102,6 @@ static int out_of_memory(sw_error *err)
     return sw_error_set(err, SW_ENOMEM, "out of memory");
 }
 
-int sw_saved_print_key(sw_json_encoder *encoder, const uint8_t *key, uint32_t key_len, sw_buf *out, sw_error *err)
-{
-    return sw_json_encode_value(encoder, key, key_len, out, err);
-}
-
 int sw_saved_read_keyed(const sw_saved *saved, sw_saved_keyed_value *out, sw_error *err)
 {
     sw_pack_reader reader = { saved->value, saved->value + saved->value_len };
@@ -128,13 +123,18 @@ int sw_saved_print_keyed(sw_json_encoder *encoder, const sw_saved *saved, sw_buf
 {
     sw_saved_keyed_value value;
     int rc = sw_saved_read_keyed(saved, &value, err);
+    bool is_exact = true;
     if (rc == SW_OK && sw_buf_append_str(out, "{\"key\":") != SW_OK) rc = out_of_memory(err);
-    if (rc == SW_OK) rc = sw_saved_print_key(encoder, saved->key, saved->key_len, out, err);
+    if (rc == SW_OK) rc = sw_json_encode_value(encoder, saved->key, saved->key_len, out, err);
+    if (rc == SW_OK) is_exact = encoder->was_exact;
     if (rc == SW_OK && sw_buf_append_str(out, ",\"state\":") != SW_OK) rc = out_of_memory(err);
     if (rc == SW_OK) rc = sw_json_encode_value(encoder, value.state, value.state_len, out, err);
-    if (rc == SW_OK && sw_buf_printf(out, ",\"version\":%" PRId64 ",\"changed_ms\":%" PRId64, value.version,
+    is_exact = is_exact && encoder->was_exact;
+    if (rc == SW_OK && sw_buf_printf(out, ",\"version\":%" PRId64, value.version) != SW_OK) rc = out_of_memory(err);
+    if (rc == SW_OK && sw_buf_printf(out, value.changed_ms != 0 ? ",\"changed_ms\":%" PRId64 : ",\"changed_ms\":null",
                                      value.changed_ms) != SW_OK)
         rc = out_of_memory(err);
+    if (rc == SW_OK && !is_exact && sw_buf_append_str(out, ",\"exact\":false") != SW_OK) rc = out_of_memory(err);
     return rc;
 }
 
@@ -156,7 +156,7 @@ int sw_saved_print_timer(sw_json_encoder *encoder, const sw_saved *saved, sw_buf
         return sw_error_set(err, SW_EFORMAT, "a saved timer is damaged");
     const uint8_t *about = saved->key + key_len;
     int rc = sw_buf_append_str(out, "{\"key\":") == SW_OK ? SW_OK : out_of_memory(err);
-    if (rc == SW_OK) rc = sw_saved_print_key(encoder, saved->key, key_len, out, err);
+    if (rc == SW_OK) rc = sw_json_encode_value(encoder, saved->key, key_len, out, err);
     if (rc == SW_OK && sw_buf_printf(out, ",\"time\":%" PRId64, time.v.i) != SW_OK) rc = out_of_memory(err);
     if (rc == SW_OK && about[1] != 0) {
         if (sw_buf_append_str(out, ",\"name\":") != SW_OK ||

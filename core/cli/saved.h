@@ -23,9 +23,6 @@ const char *sw_saved_name(char out[SW_SAVEPOINT_NAME_MAX + 32], const sw_restore
 /* SW_ENOTFOUND when the checkpoint has no such component; err names the nearest it has. */
 int sw_saved_check_component(const sw_restore *restore, const char *component, sw_error *err);
 
-/* Appends a key's bytes as JSON. */
-int sw_saved_print_key(sw_json_encoder *encoder, const uint8_t *key, uint32_t key_len, sw_buf *out, sw_error *err);
-
 /* A saved entry of keyed state, taken apart. */
 typedef struct sw_saved_keyed_value {
     int64_t version;      /* of the shape of the state */
@@ -37,7 +34,8 @@ typedef struct sw_saved_keyed_value {
 /* SW_EFORMAT. */
 int sw_saved_read_keyed(const sw_saved *saved, sw_saved_keyed_value *out, sw_error *err);
 
-/* Appends {"key":...,"state":...,"version":n,"changed_ms":...} without the closing brace. */
+/* Appends {"key":...,"state":...,"version":n,"changed_ms":...} without the closing brace; "exact":false where something
+ * has no JSON form and stands as something else. */
 int sw_saved_print_keyed(sw_json_encoder *encoder, const sw_saved *saved, sw_buf *out, sw_error *err);
 
 /* Appends {"key":...,"time":...,"name":...,"clock":"event"}; a timer without a name has none. */

@@ -35,17 +35,8 @@ const uint8_t *sw_message_bytes(const sw_message *message, const char *name, siz
 {
     if (message->batch.count == 0) return NULL;
     const sw_row *row = (const sw_row *)(const void *)message->batch.data;
-    const uint8_t *p = sw_row_body(row), *end = p + row->body_len;
-    sw_mp_value map = { .len = 0 }, key;
-    p = sw_mp_read(p, end, &map);
-    for (uint32_t i = 0; p != NULL && i < map.len; i++) {
-        const uint8_t *value = sw_mp_read(p, end, &key);
-        if (value == NULL || (p = sw_mp_skip(value, end)) == NULL) return NULL;
-        if (key.len != strlen(name) || memcmp(key.bytes, name, key.len) != 0) continue;
-        *len = (size_t)(p - value);
-        return value;
-    }
-    return NULL;
+    const uint8_t *body = sw_row_body(row);
+    return sw_mp_member(body, body + row->body_len, name, len);
 }
 
 bool sw_message_find(const sw_message *message, const char *name, sw_mp_value *out)

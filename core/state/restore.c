@@ -392,10 +392,11 @@ int sw_restore_parts(const sw_restore *restore, const char *component, sw_saved_
     return read_range(restore, component, kind, 0, SW_STORED_GROUP_END, fn, arg, err);
 }
 
-/* The newest entry under the key, which may say that it is removed. */
-static int get_stored(const sw_restore *restore, uint32_t id, const sw_saved *wanted, sw_stored *out, sw_error *err)
+/* The newest entry under the key, which may say that it is removed. `key` is room for its stored form, and *out points
+ * there. */
+static int get_stored(const sw_restore *restore, uint32_t id, const sw_saved *wanted, uint8_t key[SW_STORED_KEY_MAX],
+                      sw_stored *out, sw_error *err)
 {
-    uint8_t key[SW_STORED_KEY_MAX];
     size_t key_len = sw_stored_key(key, id, wanted);
     for (uint32_t i = 0; i < files_of(restore, wanted->kind); i++) {
         int rc = sw_checkpoint_file_get(restore->chain.files[i], key, key_len, out, err);
@@ -408,11 +409,12 @@ int sw_restore_get(const sw_restore *restore, const char *component, sw_saved_ki
                    const uint8_t *key, uint32_t key_len, sw_buf *value, sw_error *err)
 {
     const sw_saved wanted = { .kind = kind, .group = group, .key = key, .key_len = key_len };
+    uint8_t stored_key[SW_STORED_KEY_MAX];
     uint32_t index = 0, id = 0;
     sw_stored stored;
     sw_saved saved;
     int rc = sw_restore_find(restore, component, &index, &id, err);
-    if (rc == SW_OK) rc = get_stored(restore, id, &wanted, &stored, err);
+    if (rc == SW_OK) rc = get_stored(restore, id, &wanted, stored_key, &stored, err);
     if (rc == SW_OK) rc = sw_stored_read(&stored, &saved, err);
     /* A long key that only shares the hash is another one. */
     if (rc == SW_ENOTFOUND ||
