@@ -37,6 +37,8 @@ extern const sw_command sw_command_check;
 extern const sw_command sw_command_ps;
 extern const sw_command sw_command_stop;
 extern const sw_command sw_command_savepoint;
+extern const sw_command sw_command_checkpoints;
+extern const sw_command sw_command_state;
 extern const sw_command sw_command_graph;
 extern const sw_command sw_command_log;
 extern const sw_command sw_command_test;

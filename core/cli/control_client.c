@@ -23,18 +23,17 @@ int sw_client_state_root(sw_buf *out)
 }
 
 /* A path with a slash, and what is a directory here and no job's name, is a state directory. */
-static int socket_of(sw_buf *out, const char *job)
+int sw_client_state_dir(sw_buf *out, const char *job)
 {
     int rc = SW_OK;
     if (strchr(job, '/') == NULL) {
         rc = sw_client_state_root(out);
         if (rc == SW_OK) rc = sw_buf_printf(out, "/%s", job);
         bool is_here = rc == SW_OK && !sw_fs_is_dir((const char *)out->data) && sw_fs_is_dir(job);
-        if (rc == SW_OK && !is_here) return sw_buf_append(out, "/control.sock", sizeof("/control.sock"));
+        if (rc != SW_OK || !is_here) return rc;
         sw_buf_clear(out);
     }
-    if (rc == SW_OK) rc = sw_buf_append_str(out, job);
-    return rc == SW_OK ? sw_buf_append(out, "/control.sock", sizeof("/control.sock")) : rc;
+    return rc == SW_OK ? sw_buf_printf(out, "%s", job) : rc;
 }
 
 /* --- connecting --------------------------------------------------------------------------------------------------- */
@@ -55,7 +54,8 @@ int sw_client_open_at(sw_client *client, const char *path, sw_error *err)
 int sw_client_open(sw_client *client, const char *job, sw_error *err)
 {
     sw_buf path = { 0 };
-    int rc = socket_of(&path, job);
+    int rc = sw_client_state_dir(&path, job);
+    if (rc == SW_OK) rc = sw_buf_printf(&path, "/control.sock");
     if (rc != SW_OK) rc = sw_error_set(err, rc, "out of memory");
     else rc = sw_client_open_at(client, (const char *)path.data, err);
     sw_buf_deinit(&path);

@@ -12,6 +12,8 @@ const sw_command *const sw_commands[] = {
     &sw_command_ps,
     &sw_command_stop,
     &sw_command_savepoint,
+    &sw_command_checkpoints,
+    &sw_command_state,
     &sw_command_log,
     &sw_command_test,
     &sw_command_new,

@@ -7,31 +7,17 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/num.h"
 #include "cli/report.h"
+#include "cli/text.h"
 
 #define LIVE_FIRST_NS 1000000000LL /* a job that is done by then shows no line */
 #define LIVE_EVERY_NS 250000000LL  /* four times a second at most */
 #define PLAIN_EVERY_NS 10000000000LL
 #define COLUMNS_DEFAULT 80
-#define GROUPED_SIZE (SW_NUM_TEXT_SIZE * 2) /* a number with its separators */
 
 static const char clear_line[] = "\r\x1b[K";
 
 /* --- numbers ------------------------------------------------------------------------------------------------------ */
-
-/* 1234567 as "1,234,567". */
-static const char *group(char out[GROUPED_SIZE], uint64_t value)
-{
-    char digits[SW_NUM_TEXT_SIZE];
-    size_t len = sw_num_format_u64(digits, value), n = 0;
-    for (size_t i = 0; i < len; i++) {
-        if (i > 0 && (len - i) % 3 == 0) out[n++] = ',';
-        out[n++] = digits[i];
-    }
-    out[n] = '\0';
-    return out;
-}
 
 static int print_elapsed(sw_buf *out, int64_t seconds)
 {
@@ -75,11 +61,11 @@ static int print_problems(sw_buf *out, const sw_runner *runner)
         { "late", sum.late },     { "dropped", sum.dropped },           { "malformed", sum.malformed },
         { "errors", sum.errors }, { "dead letters", sum.dead_letters }, { "unread", sum.unread },
     };
-    char number[GROUPED_SIZE];
+    char number[SW_TEXT_SIZE];
     int rc = SW_OK;
     for (size_t i = 0; rc == SW_OK && i < sizeof(problems) / sizeof(problems[0]); i++)
         if (problems[i].value > 0)
-            rc = sw_buf_printf(out, ", %s %s", problems[i].name, group(number, problems[i].value));
+            rc = sw_buf_printf(out, ", %s %s", problems[i].name, sw_text_number(number, problems[i].value));
     return rc;
 }
 
@@ -123,14 +109,15 @@ static int print_fullest_queue(sw_buf *out, const sw_runner *runner)
 static int print_line(sw_buf *out, sw_progress *progress, int64_t now_ns)
 {
     const sw_runner *runner = progress->runner;
-    char events_text[GROUPED_SIZE], rate_text[GROUPED_SIZE];
+    char events_text[SW_TEXT_SIZE], rate_text[SW_TEXT_SIZE];
     uint64_t events = sw_progress_events_in(runner);
     int64_t since_ns = now_ns - progress->drawn_ns;
     double rate = since_ns > 0 ? (double)(events - progress->drawn_events) * 1e9 / (double)since_ns : 0;
     int rc = sw_buf_printf(out, "%s ", runner->job);
     if (rc == SW_OK) rc = print_elapsed(out, (now_ns - progress->began_ns) / 1000000000);
     if (rc == SW_OK)
-        rc = sw_buf_printf(out, ": %s events in, %s/s", group(events_text, events), group(rate_text, (uint64_t)rate));
+        rc = sw_buf_printf(out, ": %s events in, %s/s", sw_text_number(events_text, events),
+                           sw_text_number(rate_text, (uint64_t)rate));
     if (rc == SW_OK) rc = print_problems(out, runner);
     if (rc == SW_OK) rc = print_busiest(out, progress, since_ns);
     if (rc == SW_OK) rc = print_fullest_queue(out, runner);
@@ -220,12 +207,12 @@ void sw_progress_clear(sw_progress *progress)
 
 int sw_progress_print_counters(sw_buf *out, const sw_runner *runner)
 {
-    char events_text[GROUPED_SIZE], rate_text[GROUPED_SIZE];
+    char events_text[SW_TEXT_SIZE], rate_text[SW_TEXT_SIZE];
     uint64_t events = sw_progress_events_in(runner);
     double seconds = (double)(runner->ended_ns - runner->began_ns) / 1e9;
     double rate = seconds > 0 ? (double)events / seconds : 0;
-    int rc = sw_buf_printf(out, "%s events in %.2f s, %s/s", group(events_text, events), seconds,
-                           group(rate_text, (uint64_t)rate));
+    int rc = sw_buf_printf(out, "%s events in %.2f s, %s/s", sw_text_number(events_text, events), seconds,
+                           sw_text_number(rate_text, (uint64_t)rate));
     return rc == SW_OK ? print_problems(out, runner) : rc;
 }
 

@@ -7,9 +7,9 @@
 #include "base/fs.h"
 #include "cli/command.h"
 #include "cli/control_client.h"
+#include "cli/text.h"
 
 #define REPLY_START "{\"id\":null,\"ok\":true," /* of every reply to a request without id */
-#define CELL_SIZE 64
 
 enum { OPTION_JSON = 1 };
 
@@ -29,55 +29,44 @@ static int set_option(void *arg, int id, const char *value, sw_error *err)
 
 /* --- cells of the table ------------------------------------------------------------------------------------------- */
 
-/* 42 s, 3 m 20 s, 5 h 10 m, 12 d 3 h. */
-static const char *duration_cell(char out[CELL_SIZE], double seconds)
-{
-    unsigned long s = (unsigned long)seconds;
-    if (s < 60) snprintf(out, CELL_SIZE, "%lus", s);
-    else if (s < 3600) snprintf(out, CELL_SIZE, "%lum%02lus", s / 60, s % 60);
-    else if (s < 86400) snprintf(out, CELL_SIZE, "%luh%02lum", s / 3600, s / 60 % 60);
-    else snprintf(out, CELL_SIZE, "%lud%02luh", s / 86400, s / 3600 % 24);
-    return out;
-}
-
-static const char *number_cell(char out[CELL_SIZE], const sw_message *reply, const char *name)
+static const char *number_cell(char out[SW_TEXT_SIZE], const sw_message *reply, const char *name)
 {
     double value;
-    if (sw_message_number(reply, name, &value)) snprintf(out, CELL_SIZE, "%.0f", value);
-    else snprintf(out, CELL_SIZE, "-");
+    if (sw_message_number(reply, name, &value)) snprintf(out, SW_TEXT_SIZE, "%.0f", value);
+    else snprintf(out, SW_TEXT_SIZE, "-");
     return out;
 }
 
-static const char *lag_cell(char out[CELL_SIZE], const sw_message *reply)
+static const char *lag_cell(char out[SW_TEXT_SIZE], const sw_message *reply)
 {
     double ms;
     if (!sw_message_number(reply, "watermark_lag_ms", &ms)) return "-";
-    if (ms >= 10000) return duration_cell(out, ms / 1000);
-    snprintf(out, CELL_SIZE, "%.0fms", ms);
+    if (ms >= 10000) return sw_text_duration(out, ms / 1000);
+    snprintf(out, SW_TEXT_SIZE, "%.0fms", ms);
     return out;
 }
 
 /* "12, 3s ago" */
-static const char *checkpoint_cell(char out[CELL_SIZE], const sw_message *reply)
+static const char *checkpoint_cell(char out[SW_TEXT_SIZE], const sw_message *reply)
 {
-    char age_text[CELL_SIZE];
+    char age_text[SW_TEXT_SIZE];
     double id, age_s;
     if (!sw_message_number(reply, "checkpoint", &id) || !sw_message_number(reply, "checkpoint_age_s", &age_s))
         return "-";
-    snprintf(out, CELL_SIZE, "%.0f, %.20s ago", id, duration_cell(age_text, age_s));
+    snprintf(out, SW_TEXT_SIZE, "%.0f, %.20s ago", id, sw_text_duration(age_text, age_s));
     return out;
 }
 
 static void print_row(const sw_message *reply)
 {
-    char name[256], pid[CELL_SIZE], uptime[CELL_SIZE], rate[CELL_SIZE], lag[CELL_SIZE], checkpoint[CELL_SIZE],
-        restarts[CELL_SIZE];
+    char name[256], pid[SW_TEXT_SIZE], uptime[SW_TEXT_SIZE], rate[SW_TEXT_SIZE], lag[SW_TEXT_SIZE],
+        checkpoint[SW_TEXT_SIZE], restarts[SW_TEXT_SIZE];
     double uptime_s = 0;
     if (!sw_message_text(reply, "name", name, sizeof(name))) snprintf(name, sizeof(name), "?");
     sw_message_number(reply, "uptime_s", &uptime_s);
-    printf("%-20s %8s %8s %12s %8s %14s %8s\n", name, number_cell(pid, reply, "pid"), duration_cell(uptime, uptime_s),
-           number_cell(rate, reply, "events_per_s"), lag_cell(lag, reply), checkpoint_cell(checkpoint, reply),
-           number_cell(restarts, reply, "restarts"));
+    printf("%-20s %8s %8s %12s %8s %14s %8s\n", name, number_cell(pid, reply, "pid"),
+           sw_text_duration(uptime, uptime_s), number_cell(rate, reply, "events_per_s"), lag_cell(lag, reply),
+           checkpoint_cell(checkpoint, reply), number_cell(restarts, reply, "restarts"));
 }
 
 /* What the job said, without id and ok. */

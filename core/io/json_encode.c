@@ -6,10 +6,12 @@
 
 #include "base/num.h"
 #include "io/json_decode.h"
+#include "io/json_index.h"
 #include "io/json_write.h"
 #include "io/mp_read.h"
 
-#define INSERTION_MAX 32 /* Maps up to this size are sorted by insertion: quick when nearly sorted. */
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD, for a byte that is part of no character */
+#define INSERTION_MAX 32           /* Maps up to this size are sorted by insertion: quick when nearly sorted. */
 
 /* A member of a map being written. */
 typedef struct member {
@@ -26,6 +28,7 @@ void sw_json_encoder_init(sw_json_encoder *encoder)
     sw_buf_init(&encoder->numbers);
     sw_buf_init(&encoder->leads);
     encoder->schema = 0;
+    encoder->is_lenient = false;
 }
 
 void sw_json_encoder_deinit(sw_json_encoder *encoder)
@@ -238,6 +241,60 @@ static int64_t collect(sw_json_encoder *e, const uint8_t **p, const uint8_t *end
     return kept;
 }
 
+/* Appends text of a lenient encoder that is not UTF-8, without quotes. */
+static int put_repaired(sw_buf *repaired, const char *text, size_t len)
+{
+    int rc = SW_OK;
+    for (size_t at = 0; at < len && rc == SW_OK;) {
+        size_t n = 1;
+        while (n <= 4 && at + n <= len && !sw_utf8_is_valid(text + at, n)) n++;
+        bool is_character = n <= 4 && at + n <= len;
+        rc = is_character ? sw_buf_append(repaired, text + at, n) : sw_buf_append_str(repaired, REPLACEMENT);
+        at += is_character ? n : 1;
+    }
+    return rc;
+}
+
+/* Appends a text that was refused, if the encoder is lenient. `before`: 0, or that of a member whose key this is. */
+static int put_refused(sw_json_encoder *e, char before, const char *text, size_t len, sw_buf *out, sw_error *err)
+{
+    sw_buf repaired = { 0 };
+    if (!e->is_lenient) return SW_EFORMAT;
+    e->was_exact = false;
+    int rc = put_repaired(&repaired, text, len);
+    if (rc != SW_OK) rc = out_of_memory(err);
+    else if (before != 0) rc = sw_json_write_key(out, before, (const char *)repaired.data, repaired.size, err);
+    else rc = sw_json_write_string(out, (const char *)repaired.data, repaired.size, err);
+    sw_buf_deinit(&repaired);
+    return rc;
+}
+
+static int put_text(sw_json_encoder *e, const char *text, size_t len, sw_buf *out, sw_error *err)
+{
+    size_t size = out->size;
+    int rc = sw_json_write_string(out, text, len, err);
+    if (rc != SW_EFORMAT) return rc;
+    out->size = size;
+    return put_refused(e, 0, text, len, out, err);
+}
+
+static int put_key(sw_json_encoder *e, char before, const char *text, size_t len, sw_buf *out, sw_error *err)
+{
+    size_t size = out->size;
+    int rc = sw_json_write_key(out, before, text, len, err);
+    if (rc != SW_EFORMAT) return rc;
+    out->size = size;
+    return put_refused(e, before, text, len, out, err);
+}
+
+static int put_double(sw_json_encoder *e, double value, sw_buf *out, sw_error *err)
+{
+    char text[SW_NUM_TEXT_SIZE];
+    if (isfinite(value) || !e->is_lenient) return sw_json_write_double(out, value, err);
+    e->was_exact = false;
+    return sw_json_write_string(out, text, sw_num_format_double(text, value), err);
+}
+
 /* The member at this place of the stack, which moves while nested maps are written. */
 static inline const member *member_at(const sw_json_encoder *e, size_t place)
 {
@@ -249,7 +306,7 @@ static int put_member(sw_json_encoder *e, size_t place, char before, const uint8
 {
     const member *m = member_at(e, place);
     const uint8_t *value = m->value;
-    int rc = sw_json_write_key(out, before, key_of(e, m), m->key_len, err);
+    int rc = put_key(e, before, key_of(e, m), m->key_len, out, err);
     if (rc != SW_OK) {
         sw_error_prepend(err, "a key");
         return rc;
@@ -313,8 +370,8 @@ static int put_value(sw_json_encoder *e, const uint8_t **p, const uint8_t *end, 
     case SW_MP_KIND_BOOL: return v.as.i != 0 ? put(out, "true", 4, err) : put(out, "false", 5, err);
     case SW_MP_KIND_I64: return put_i64(out, v.as.i, err);
     case SW_MP_KIND_U64: return put_u64(out, v.as.u, err);
-    case SW_MP_KIND_F64: return sw_json_write_double(out, v.as.f, err);
-    case SW_MP_KIND_STR: return sw_json_write_string(out, v.bytes, v.len, err);
+    case SW_MP_KIND_F64: return put_double(e, v.as.f, out, err);
+    case SW_MP_KIND_STR: return put_text(e, v.bytes, v.len, out, err);
     case SW_MP_KIND_ARRAY: return put_array(e, p, end, v.len, depth + 1, out, err);
     case SW_MP_KIND_MAP: return put_map(e, p, end, v.len, depth + 1, out, err);
     case SW_MP_KIND_EXT: return sw_error_set(err, SW_EFORMAT, "a msgpack extension has no JSON form");
@@ -337,6 +394,18 @@ int sw_json_encode(sw_json_encoder *encoder, const sw_row *row, sw_buf *out, sw_
 {
     size_t before = out->size;
     int rc = row->schema != 0 ? encode_record(encoder, row, out, err) : encode_map(encoder, row, out, err);
+    if (rc != SW_OK) out->size = before;
+    return rc;
+}
+
+int sw_json_encode_value(sw_json_encoder *encoder, const uint8_t *bytes, size_t len, sw_buf *out, sw_error *err)
+{
+    const uint8_t *p = bytes;
+    size_t before = out->size;
+    encoder->members.size = encoder->numbers.size = 0; /* What a value that failed has left. */
+    encoder->was_exact = true;
+    int rc = put_value(encoder, &p, bytes + len, 0, out, err);
+    if (rc == SW_OK && p != bytes + len) rc = damaged(err);
     if (rc != SW_OK) out->size = before;
     return rc;
 }

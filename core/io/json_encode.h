@@ -12,6 +12,8 @@
 #ifndef SW_IO_JSON_ENCODE_H
 #define SW_IO_JSON_ENCODE_H
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 #include "base/error.h"
 #include "state/row.h"
@@ -22,6 +24,8 @@ typedef struct sw_json_encoder {
     sw_buf leads;    /* what stands before the values of the schema below, by field */
     size_t room;     /* bytes that a record of it takes at most, but for what its strings hold */
     uint16_t schema; /* of the record written last; 0: none yet */
+    bool is_lenient; /* writes what has no JSON form as something that has: for people to look at */
+    bool was_exact;  /* lenient: nothing of the last value had to be written as something else */
 } sw_json_encoder;
 
 void sw_json_encoder_init(sw_json_encoder *encoder);
@@ -30,5 +34,9 @@ void sw_json_encoder_deinit(sw_json_encoder *encoder);
 /* Appends the row's object. SW_EFORMAT when a value has no JSON form (NaN, infinities, text that is not
  * UTF-8, msgpack extensions, damaged msgpack; err names the field), SW_ENOMEM; `out` is then as it was. */
 int sw_json_encode(sw_json_encoder *encoder, const sw_row *row, sw_buf *out, sw_error *err);
+
+/* Appends one msgpack value of any type. A lenient encoder writes bytes that are no UTF-8 as U+FFFD, and NaN and infinities
+ * as the texts "nan", "inf" and "-inf". Codes as above. */
+int sw_json_encode_value(sw_json_encoder *encoder, const uint8_t *bytes, size_t len, sw_buf *out, sw_error *err);
 
 #endif

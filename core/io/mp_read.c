@@ -136,3 +136,18 @@ const uint8_t *sw_mp_skip(const uint8_t *p, const uint8_t *end)
     }
     return p;
 }
+
+const uint8_t *sw_mp_member(const uint8_t *map, const uint8_t *end, const char *name, size_t *len)
+{
+    sw_mp_value head = { .len = 0 }, key;
+    const uint8_t *p = sw_mp_read(map, end, &head);
+    if (p == NULL || head.kind != SW_MP_KIND_MAP) return NULL;
+    for (uint32_t i = 0; i < head.len; i++) {
+        const uint8_t *value = sw_mp_read(p, end, &key);
+        if (value == NULL || (p = sw_mp_skip(value, end)) == NULL) return NULL;
+        if (key.kind != SW_MP_KIND_STR || key.len != strlen(name) || memcmp(key.bytes, name, key.len) != 0) continue;
+        *len = (size_t)(p - value);
+        return value;
+    }
+    return NULL;
+}

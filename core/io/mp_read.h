@@ -55,4 +55,7 @@ static inline const uint8_t *sw_mp_read(const uint8_t *p, const uint8_t *end, sw
 /* The end of the whole value at p; NULL as above. */
 const uint8_t *sw_mp_skip(const uint8_t *p, const uint8_t *end);
 
+/* The value of the member with this name of the map at `map`, *len bytes; NULL when there is none. */
+const uint8_t *sw_mp_member(const uint8_t *map, const uint8_t *end, const char *name, size_t *len);
+
 #endif

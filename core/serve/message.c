@@ -31,19 +31,19 @@ int sw_message_read(sw_message *message, const void *line, size_t len, sw_error 
     return sw_json_decode(message->decoder, message->line.data, len, &message->batch, err);
 }
 
+const uint8_t *sw_message_bytes(const sw_message *message, const char *name, size_t *len)
+{
+    if (message->batch.count == 0) return NULL;
+    const sw_row *row = (const sw_row *)(const void *)message->batch.data;
+    const uint8_t *body = sw_row_body(row);
+    return sw_mp_member(body, body + row->body_len, name, len);
+}
+
 bool sw_message_find(const sw_message *message, const char *name, sw_mp_value *out)
 {
-    if (message->batch.count == 0) return false;
-    const sw_row *row = (const sw_row *)(const void *)message->batch.data;
-    const uint8_t *p = sw_row_body(row), *end = p + row->body_len;
-    sw_mp_value map = { .len = 0 }, key;
-    p = sw_mp_read(p, end, &map);
-    for (uint32_t i = 0; p != NULL && i < map.len; i++) {
-        if ((p = sw_mp_read(p, end, &key)) == NULL) return false;
-        if (key.len == strlen(name) && memcmp(key.bytes, name, key.len) == 0) return sw_mp_read(p, end, out) != NULL;
-        p = sw_mp_skip(p, end);
-    }
-    return false;
+    size_t len = 0;
+    const uint8_t *bytes = sw_message_bytes(message, name, &len);
+    return bytes != NULL && sw_mp_read(bytes, bytes + len, out) != NULL;
 }
 
 bool sw_message_text(const sw_message *message, const char *name, char *out, size_t size)

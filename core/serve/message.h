@@ -31,6 +31,9 @@ int sw_message_read(sw_message *message, const void *line, size_t len, sw_error 
 /* A member's value; false when there is none. It lies in the message, and may be read on with mp_read.h. */
 bool sw_message_find(const sw_message *message, const char *name, sw_mp_value *out);
 
+/* The msgpack bytes of a member's value; NULL when there is none, or it is null. */
+const uint8_t *sw_message_bytes(const sw_message *message, const char *name, size_t *len);
+
 /* Copies a member that is text without NUL, with its NUL; false when there is none, or it does not fit. */
 bool sw_message_text(const sw_message *message, const char *name, char *out, size_t size);
 /* A member that is a number; false when there is none. */

@@ -49,7 +49,7 @@ int sw_checkpoint_file_verify(const char *path, bool from_disk, sw_error *err);
 int sw_checkpoint_file_open(sw_checkpoint_file **out, const char *path, sw_error *err);
 void sw_checkpoint_file_close(sw_checkpoint_file *file);
 
-/* The entry under this stored key, whose pointer it keeps; SW_ENOTFOUND. */
+/* The entry under this stored key, to which out->key points; SW_ENOTFOUND. */
 int sw_checkpoint_file_get(const sw_checkpoint_file *file, const uint8_t *key, size_t key_len, sw_stored *out,
                            sw_error *err);
 

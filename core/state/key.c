@@ -142,3 +142,18 @@ int sw_key_from_row(sw_key_fields *fields, const sw_row *row, sw_buf *out, sw_er
     }
     return SW_OK;
 }
+
+int sw_key_from_pack(const uint8_t *bytes, size_t len, sw_buf *out)
+{
+    sw_pack_reader reader = { bytes, bytes + len };
+    sw_pack_item item;
+    sw_buf_clear(out);
+    if (sw_pack_next(&reader, &item) != SW_OK) return SW_EFORMAT;
+    uint32_t count = item.type == SW_PACK_ARRAY ? item.count : 1;
+    int rc = item.type == SW_PACK_ARRAY ? sw_key_list(out, count) : SW_OK;
+    for (uint32_t i = 0; i < count && rc == SW_OK; i++) {
+        if (out->size > 0 && sw_pack_next(&reader, &item) != SW_OK) return SW_EFORMAT;
+        rc = key_from_item(&item, out);
+    }
+    return rc == SW_OK && out->size > SW_KEY_BYTES_MAX ? SW_ELIMIT : rc;
+}

@@ -11,11 +11,6 @@
 
 #define MDB_END ".mdb"
 
-struct sw_restore {
-    sw_chain chain;          /* owned */
-    sw_checkpoint_meta meta; /* of its newest file, with the script */
-};
-
 typedef struct skipping {
     void (*on_skip)(void *arg, const char *text); /* may be NULL */
     void *arg;                                    /* of on_skip */
@@ -334,9 +329,7 @@ const sw_checkpoint_meta *sw_restore_meta(const sw_restore *restore)
     return &restore->meta;
 }
 
-/* The component's index and id. */
-static int find_component(const sw_restore *restore, const char *component, uint32_t *index, uint32_t *id,
-                          sw_error *err)
+int sw_restore_find(const sw_restore *restore, const char *component, uint32_t *index, uint32_t *id, sw_error *err)
 {
     const sw_manifest *manifest = &restore->chain.files[0]->manifest;
     int64_t found = sw_manifest_find(manifest, component);
@@ -374,7 +367,7 @@ static int read_range(const sw_restore *restore, const char *component, sw_saved
     uint8_t from[SW_STORED_PLACE], to[SW_STORED_PLACE];
     uint32_t index = 0, id = 0, files = files_of(restore, kind);
     sw_merge *merge = NULL;
-    int rc = find_component(restore, component, &index, &id, err);
+    int rc = sw_restore_find(restore, component, &index, &id, err);
     if (rc == SW_OK) rc = sw_merge_open(&merge, restore->chain.files, files, err);
     if (rc != SW_OK) return rc;
     sw_stored_place(from, id, kind, first < SW_STORED_GROUP_END ? first : SW_STORED_GROUP_END);
@@ -399,11 +392,13 @@ int sw_restore_parts(const sw_restore *restore, const char *component, sw_saved_
     return read_range(restore, component, kind, 0, SW_STORED_GROUP_END, fn, arg, err);
 }
 
-/* The newest entry under the key, which may say that it is removed. It keeps the pointer to the key. */
-static int get_stored(const sw_restore *restore, sw_saved_kind kind, const uint8_t *key, size_t key_len, sw_stored *out,
-                      sw_error *err)
+/* The newest entry under the key, which may say that it is removed. `key` is room for its stored form, and *out points
+ * there. */
+static int get_stored(const sw_restore *restore, uint32_t id, const sw_saved *wanted, uint8_t key[SW_STORED_KEY_MAX],
+                      sw_stored *out, sw_error *err)
 {
-    for (uint32_t i = 0; i < files_of(restore, kind); i++) {
+    size_t key_len = sw_stored_key(key, id, wanted);
+    for (uint32_t i = 0; i < files_of(restore, wanted->kind); i++) {
         int rc = sw_checkpoint_file_get(restore->chain.files[i], key, key_len, out, err);
         if (rc != SW_ENOTFOUND) return rc;
     }
@@ -418,9 +413,8 @@ int sw_restore_get(const sw_restore *restore, const char *component, sw_saved_ki
     uint32_t index = 0, id = 0;
     sw_stored stored;
     sw_saved saved;
-    int rc = find_component(restore, component, &index, &id, err);
-    size_t stored_len = sw_stored_key(stored_key, id, &wanted);
-    if (rc == SW_OK) rc = get_stored(restore, kind, stored_key, stored_len, &stored, err);
+    int rc = sw_restore_find(restore, component, &index, &id, err);
+    if (rc == SW_OK) rc = get_stored(restore, id, &wanted, stored_key, &stored, err);
     if (rc == SW_OK) rc = sw_stored_read(&stored, &saved, err);
     /* A long key that only shares the hash is another one. */
     if (rc == SW_ENOTFOUND ||

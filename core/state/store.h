@@ -53,6 +53,11 @@ typedef struct sw_chain {
     uint32_t count;             /* files */
 } sw_chain;
 
+struct sw_restore {
+    sw_chain chain;          /* owned */
+    sw_checkpoint_meta meta; /* of its newest file, with the script */
+};
+
 /* The file of the catalog that the next commit builds on; NULL. */
 const sw_catalog_file *sw_store_base(const sw_checkpoints *checkpoints);
 
@@ -98,6 +103,9 @@ void sw_chain_close(sw_chain *chain);
 
 /* The meta of the chain that has the script; NULL: none has. */
 const sw_checkpoint_meta *sw_chain_script(const sw_chain *chain);
+
+/* A component's index in the meta, and its id in stored keys. SW_ENOTFOUND. */
+int sw_restore_find(const sw_restore *restore, const char *component, uint32_t *index, uint32_t *id, sw_error *err);
 
 /* Writes all entries of the chain as a full image of checkpoint `id`, reads it back, and gives it its name. */
 int sw_store_write_image(const sw_checkpoints *checkpoints, const sw_chain *chain, uint64_t id, const char *dir,
