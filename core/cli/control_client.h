@@ -28,8 +28,8 @@ typedef struct sw_client {
 /* The folder that holds the state directories of jobs. SW_ENOMEM. */
 int sw_client_state_root(sw_buf *out);
 
-/* Puts the state directory of a job, given by its name or that directory, into an empty buffer, with a NUL behind it. It
- * need not be there. SW_ENOMEM. */
+/* Puts the state directory of a job, given by its name or that directory, into an empty buffer, with a NUL behind
+ * it. It need not be there. SW_ENOMEM. */
 int sw_client_state_dir(sw_buf *out, const char *job);
 
 /* Connects to a job by its name or state directory. SW_ENOTFOUND: no such job runs; SW_EBUSY: it does not answer. */

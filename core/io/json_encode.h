@@ -35,8 +35,8 @@ void sw_json_encoder_deinit(sw_json_encoder *encoder);
  * UTF-8, msgpack extensions, damaged msgpack; err names the field), SW_ENOMEM; `out` is then as it was. */
 int sw_json_encode(sw_json_encoder *encoder, const sw_row *row, sw_buf *out, sw_error *err);
 
-/* Appends one msgpack value of any type. A lenient encoder writes bytes that are no UTF-8 as U+FFFD, and NaN and infinities
- * as the texts "nan", "inf" and "-inf". Codes as above. */
+/* Appends one msgpack value of any type. A lenient encoder writes bytes that are no UTF-8 as U+FFFD, and NaN and
+ * infinities as the texts "nan", "inf" and "-inf". Codes as above. */
 int sw_json_encode_value(sw_json_encoder *encoder, const uint8_t *bytes, size_t len, sw_buf *out, sw_error *err);
 
 #endif

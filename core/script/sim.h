@@ -7,8 +7,8 @@
 
 #include <lua.h>
 
-/* core.sim_open(job name, start ms, seed, parallelism, queue, declare, folder, from, delivery) -> sim: declare(graph) is
- * called to fill the graph; checkpoints are kept in the folder; from: as for swlua run. */
+/* core.sim_open(job name, start ms, seed, parallelism, queue, declare, folder, from, delivery) -> sim:
+ * declare(graph) is called to fill the graph; checkpoints are kept in the folder; from: as for swlua run. */
 int l_sim_open(lua_State *L);
 
 /* core.make_temporary() -> path of a new folder; core.remove_tree(path). */

@@ -42,8 +42,8 @@ typedef struct sw_key_fields {
 } sw_key_fields;
 int sw_key_from_row(sw_key_fields *fields, const sw_row *row, sw_buf *out, sw_error *err);
 
-/* Replaces `out` by the key that this msgpack value is: a scalar, or a list of scalars. SW_ETYPE for any other, SW_EINVAL
- * for NaN, SW_ELIMIT over SW_KEY_BYTES_MAX, SW_EFORMAT, SW_ENOMEM. */
+/* Replaces `out` by the key that this msgpack value is: a scalar, or a list of scalars. SW_ETYPE for any other,
+ * SW_EINVAL for NaN, SW_ELIMIT over SW_KEY_BYTES_MAX, SW_EFORMAT, SW_ENOMEM. */
 int sw_key_from_pack(const uint8_t *bytes, size_t len, sw_buf *out);
 
 static inline uint32_t sw_key_group(uint64_t hash)
