@@ -268,10 +268,7 @@ int sw_checkpoints_commit(sw_checkpoints *checkpoints, const sw_checkpoint_meta 
     if (rc == SW_OK) rc = sw_store_reserve_ids(checkpoints, meta->id, err);
     if (rc == SW_OK) rc = bound_chain(checkpoints, err);
     if (rc == SW_OK) rc = commit(checkpoints, meta, snapshots, count, bytes, err);
-    if (rc != SW_OK) {
-        sw_error_prepend(err, "checkpoint %" PRIu64 " failed", meta->id);
-        return rc;
-    }
+    if (rc != SW_OK) return rc;
     sw_store_note_newest(checkpoints);
     sw_store_retire(checkpoints);
     return SW_OK;
