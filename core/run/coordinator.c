@@ -479,7 +479,7 @@ static void publish_commit(sw_coordinator *c)
     for (uint32_t i = 0; i < c->engine->task_count; i++) {
         sw_task *task = &c->engine->tasks[i];
         if (task->has_commits) __atomic_store_n(&task->committed, c->id, __ATOMIC_RELEASE);
-        if (oldest != 0) __atomic_store_n(&task->positions.oldest, oldest, __ATOMIC_RELEASE);
+        if (oldest >= c->opts.first_id) __atomic_store_n(&task->positions.oldest, oldest, __ATOMIC_RELEASE);
         if (c->is_last) __atomic_store_n(&task->is_released, 1, __ATOMIC_RELEASE);
     }
     sw_engine_wake_workers(c->engine);

@@ -1,6 +1,5 @@
 #include "run/positions.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -23,20 +22,23 @@ int sw_positions_add(sw_positions *positions, uint32_t checkpoint, const sw_buf 
         positions->list = list;
         positions->cap = cap;
     }
+    if (checkpoint == 0) at.checkpoint = positions->last + 1;
     int rc = sw_buf_append(&at.bytes, bytes->data, bytes->size);
-    if (rc == SW_OK) positions->list[positions->count++] = at;
-    return rc;
+    if (rc != SW_OK) return rc;
+    positions->last = at.checkpoint;
+    positions->list[positions->count++] = at;
+    return SW_OK;
 }
 
 const sw_buf *sw_positions_released(sw_positions *positions)
 {
-    uint32_t oldest = __atomic_load_n(&positions->oldest, __ATOMIC_ACQUIRE), older = 0;
+    uint32_t oldest = __atomic_load_n(&positions->oldest, __ATOMIC_ACQUIRE), upto = 0;
     if (oldest == positions->oldest_seen) return NULL;
     positions->oldest_seen = oldest;
-    while (older < positions->count && positions->list[older].checkpoint < oldest) older++;
-    for (uint32_t i = 0; i < older; i++) sw_buf_deinit(&positions->list[i].bytes);
-    positions->count -= older;
-    if (older > 0) memmove(positions->list, positions->list + older, positions->count * sizeof(*positions->list));
-    bool is_known = positions->count > 0 && positions->list[0].checkpoint == oldest;
-    return is_known ? &positions->list[0].bytes : NULL;
+    while (upto < positions->count && positions->list[upto].checkpoint <= oldest) upto++;
+    if (upto == 0) return NULL;
+    for (uint32_t i = 0; i + 1 < upto; i++) sw_buf_deinit(&positions->list[i].bytes);
+    positions->count -= upto - 1;
+    memmove(positions->list, positions->list + (upto - 1), positions->count * sizeof(*positions->list));
+    return &positions->list[0].bytes;
 }

@@ -107,6 +107,60 @@ return job
     assert.equal(4, json.decode(succeeds("log info my%20job.in --json")).records)
   end)
 
+  describe("under exactly-once", function()
+    local COUNT = 20000
+    local JOB = [[
+local sw = require "swlua"
+local job = sw.job("job", { delivery = "exactly-once", checkpoint = { interval = "10ms" },
+  restart = { attempts = sw.args.restarts or 0, delay = "1ms" } })
+job:source("in", %s, { rate = sw.args.rate %s }):to("out", %s)
+return job
+]]
+    --- Kills the job when it passes a point for the first time, then for the second ..., each time while there is much
+    --- input left, and then lets it end.
+    local function run_killed(point)
+      for _, n in ipairs({ 1, 2, 3, 5, 8 }) do
+        local result = dir:shell(([[SWLUA_CRASH_AT=%s:%d \
+          "$swlua" job.lua --logs logs --state kept --progress off --set rate=3000]]):format(point, n))
+        assert.equal(1, result.status)
+        assert.is_truthy(result.err:find("was killed by signal 9", 1, true), result.err)
+      end
+      assert.equal(0, dir:swlua("job.lua --logs logs --state kept --progress off").status)
+    end
+
+    for _, point in ipairs({ "log.end.write", "log.end.written", "log.value.synced", "log.segment.written" }) do
+      it("hold the events of a run without, when it is killed at " .. point, function()
+        dir:write("job.lua", JOB:format(("sw.from.generator(function(i) return { n = i } end, { count = %d })")
+          :format(COUNT), "", 'sw.to.log("numbers")'))
+        run_killed(point)
+        assert.are.same(range(1, COUNT), numbers(succeeds("log cat numbers --logs logs")))
+      end)
+    end
+
+    it("are read once, when the reader is killed", function()
+      dir:shell(([[seq 1 %d | sed 's/.*/{"n":&}/' | "$swlua" log append numbers --logs logs]]):format(COUNT))
+      dir:write("job.lua", JOB:format('sw.from.log("numbers", { follow = false })', ", parallelism = 2",
+        'sw.to.file("out")'))
+      run_killed("log.reader.rename")
+      assert.are.same(range(1, COUNT), numbers(dir:read("out")))
+      local readers = json.decode(succeeds("log info numbers --logs logs --json")).readers
+      assert.are.same({ { name = "job.in%230", retained = COUNT }, { name = "job.in%231", retained = COUNT } }, readers)
+    end)
+
+    it("make standard input one that can be read again", function()
+      dir:write("job.lua", JOB:format("sw.from.stdin()", ", journal = true", 'sw.to.file("out")'))
+      local result = dir:shell([[export SWLUA_CRASH_AT=log.dir.synced:20
+        seq 1 1000 | sed 's/.*/{"n":&}/' |
+          "$swlua" job.lua --logs logs --state kept --progress off --set restarts=3 --set rate=3000]])
+      assert.equal(0, result.status)
+      assert.are.same(range(1, 1000), numbers(dir:read("out")))
+      local log = json.decode(succeeds("log info job.in --logs logs --json"))
+      assert.are.same({ 1000, 1000 }, { log.committed, log.readers[1].retained })
+      result = dir:shell([[echo '{"n":1}' | "$swlua" job.lua --logs logs --state kept --progress off]])
+      assert.are.same({ 0, '{"n":1}\n' }, { result.status, dir:read("out") })
+    end)
+  end)
+
   it("are a job's fault where they are missing", function()
     read_job("{}")
     fails("read.lua", 1, 'read/in#0: there is no event log "numbers" in ' .. dir.path .. "/state/swlua/logs")
