@@ -308,6 +308,25 @@ sw_row *sw_channel_put_header(sw_channel *channel, const sw_row *header, int64_t
     return row;
 }
 
+int sw_channel_put_anchored(sw_channel *channel, const sw_row *row, int64_t wm, uint64_t hash, const uint8_t *key,
+                            uint32_t key_len, const sw_anchor *anchor)
+{
+    SW_ASSERT(row->kind == SW_ROW_EVENT);
+    if (!LIKELY(fits_as_seen(channel)) && !fits_after_a_look(channel)) return SW_EFULL;
+    uint32_t bare = sw_row_size(row->body_len, key_len), len = bare + (uint32_t)sizeof(*anchor);
+    sw_row *copy = reserve(&channel->open, len);
+    if (copy == NULL) return SW_ENOMEM;
+    memset((uint8_t *)copy + bare - 8, 0, 8); /* So that the padding is zero. */
+    memcpy(copy, row, sizeof(*row) + row->body_len);
+    copy->hash = hash;
+    copy->len = len;
+    copy->key_len = key_len;
+    memcpy(sw_row_key(copy), key, key_len);
+    *sw_row_anchor(copy) = *anchor;
+    commit_event(channel, copy, wm);
+    return SW_OK;
+}
+
 void sw_channel_watermark(sw_channel *channel, int64_t wm)
 {
     if (wm > channel->wm_noted) channel->wm_noted = wm;

@@ -62,6 +62,10 @@ int sw_channel_put_keyed(sw_channel *channel, const sw_row *row, int64_t wm, uin
  * channel again. NULL when it does not fit (nothing was taken), or out of memory. */
 sw_row *sw_channel_put_header(sw_channel *channel, const sw_row *header, int64_t wm);
 
+/* The same where events are acknowledged: the anchor goes behind the copy, in place of one that the row may have. */
+int sw_channel_put_anchored(sw_channel *channel, const sw_row *row, int64_t wm, uint64_t hash, const uint8_t *key,
+                            uint32_t key_len, const sw_anchor *anchor);
+
 /* Notes that the watermark is now `wm` for what follows. */
 void sw_channel_watermark(sw_channel *channel, int64_t wm);
 

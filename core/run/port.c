@@ -51,9 +51,27 @@ void sw_port_deinit(sw_port *port)
     memset(port, 0, sizeof(*port));
 }
 
+static const uint8_t no_key[1] = { 0 };
+
+/* Each copy of a row has an edge of its own. */
+static int put_anchored(sw_port *port, uint32_t index, const sw_row *row, uint64_t hash, const uint8_t *key,
+                        uint32_t key_len)
+{
+    const sw_anchor anchor = sw_acks_draw(port->acks);
+    int rc = sw_channel_put_anchored(port->channels[index], row, *port->wm, hash, key, key_len, &anchor);
+    if (rc == SW_OK) sw_acks_sent(port->acks, &anchor);
+    return rc;
+}
+
+static inline int put(sw_port *port, uint32_t index, const sw_row *row)
+{
+    if (port->acks != NULL) return put_anchored(port, index, row, 0, no_key, 0);
+    return sw_channel_put(port->channels[index], row, *port->wm);
+}
+
 static int put_to_channel(sw_port *port, uint32_t index, const sw_row *row)
 {
-    int rc = sw_channel_put(port->channels[index], row, *port->wm);
+    int rc = put(port, index, row);
     if (rc == SW_EFULL) port->target = index;
     return rc;
 }
@@ -66,17 +84,25 @@ static int put_to_all(sw_port *port, const sw_row *row)
         return SW_EFULL;
     }
     for (uint32_t i = 0; i < port->count; i++) {
-        int rc = sw_channel_put(port->channels[i], row, *port->wm);
+        int rc = put(port, i, row);
         if (rc != SW_OK) return rc;
     }
     return SW_OK;
+}
+
+/* Puts a row of the overflow, which has its anchor. */
+static int put_kept(sw_port *port, const sw_row *row)
+{
+    sw_channel *channel = port->channels[row->reserved];
+    if (port->acks == NULL) return sw_channel_put(channel, row, row->wm);
+    return sw_channel_put_anchored(channel, row, row->wm, row->hash, sw_row_key(row), row->key_len, sw_row_anchor(row));
 }
 
 int sw_port_drain(sw_port *port)
 {
     while (port->overflow_next < port->overflow.size) {
         const sw_row *row = (const sw_row *)(const void *)(port->overflow.data + port->overflow_next);
-        int rc = sw_channel_put(port->channels[row->reserved], row, row->wm);
+        int rc = put_kept(port, row);
         if (rc == SW_EFULL) port->target = row->reserved;
         if (rc != SW_OK) return rc;
         port->overflow_next += row->len;
@@ -96,6 +122,7 @@ static int overflow_to(sw_port *port, uint32_t index, const sw_row *row, uint64_
                        uint32_t key_len)
 {
     uint32_t len = (uint32_t)sizeof(*row) + row->body_len + key_len;
+    if (port->acks != NULL) len = ((len + 7u) & ~7u) + (uint32_t)sizeof(sw_anchor);
     sw_row *copy = sw_batch_reserve(&port->overflow, len);
     if (copy == NULL) return SW_ENOMEM;
     memcpy(copy, row, sizeof(*row) + row->body_len);
@@ -105,13 +132,16 @@ static int overflow_to(sw_port *port, uint32_t index, const sw_row *row, uint64_
     copy->reserved = index;
     memcpy(sw_row_key(copy), key, key_len);
     sw_batch_commit(&port->overflow, len);
+    if (port->acks == NULL) return SW_OK;
+    const sw_anchor anchor = sw_acks_draw(port->acks);
+    *sw_row_anchor(copy) = anchor;
+    sw_acks_sent(port->acks, &anchor);
     return SW_OK;
 }
 
 int sw_port_put_over(sw_port *port, const sw_row *row, const uint8_t *key, uint32_t key_len, uint32_t instance,
                      sw_error *err)
 {
-    static const uint8_t no_key[1] = { 0 };
     uint32_t index = instance;
     int rc = SW_OK;
     uint64_t hash = 0;
@@ -164,7 +194,8 @@ int sw_port_put_key(sw_port *port, const sw_row *row, const uint8_t *key, uint32
     uint64_t hash = sw_hash(key, key_len);
     uint32_t index = sw_key_instance(hash, port->count);
     int rc = drain_before(port);
-    if (rc == SW_OK) rc = sw_channel_put_keyed(port->channels[index], row, *port->wm, hash, key, key_len);
+    if (rc == SW_OK && port->acks != NULL) rc = put_anchored(port, index, row, hash, key, key_len);
+    else if (rc == SW_OK) rc = sw_channel_put_keyed(port->channels[index], row, *port->wm, hash, key, key_len);
     if (rc == SW_EFULL) port->target = index;
     return rc;
 }

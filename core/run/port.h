@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "run/ack.h"
 #include "run/channel.h"
 #include "run/graph.h"
 #include "state/key.h"
@@ -33,6 +34,7 @@ typedef struct sw_port {
     sw_batch overflow;      /* rows taken over the bound, each with its target in `reserved`; they go first */
     uint32_t overflow_next; /* bytes of it that have gone */
     int64_t wm_sent;        /* watermark last noted on all channels */
+    sw_acks *acks;          /* the task's tracker, borrowed; NULL: events are not acknowledged */
     int64_t open_since_ns;  /* when the oldest unpublished row was first seen; 0 none */
     bool is_amid;           /* its task stands still amid a batch, and may hold rows that were emitted before the
                                watermark was raised: it waits for them */

@@ -8,6 +8,13 @@
 
 /* --- inputs --------------------------------------------------------------------------------------------------- */
 
+/* Does it wait for something that its tracker may bring? */
+static bool is_waiting_for_acks(const sw_task *task)
+{
+    return task->acks != NULL &&
+           (task->step == SW_STEP_WAIT_INPUT || task->step == SW_STEP_WAIT_TIME || task->step == SW_STEP_WAIT_ACKS);
+}
+
 static bool is_blocked(const sw_task *task, const sw_input *input)
 {
     return input->control != 0 && !task->engine->options.is_unaligned;
@@ -86,9 +93,18 @@ int64_t sw_task_input_watermark(const sw_task *task)
 
 /* --- sources -------------------------------------------------------------------------------------------------- */
 
+/* Events that may be made now for all that the tracker says; 0: it wakes the task. */
+static uint32_t pending_room(sw_task *task)
+{
+    uint32_t room = task->acks != NULL ? sw_acks_room(task->acks) : SW_TASK_BATCH;
+    if (room == 0) task->wake_ms = INT64_MAX;
+    return room < SW_TASK_BATCH ? room : SW_TASK_BATCH;
+}
+
 uint32_t sw_task_take_credit(sw_task *task)
 {
-    if (task->rate <= 0) return SW_TASK_BATCH;
+    uint32_t room = pending_room(task);
+    if (task->rate <= 0 || room == 0) return room;
     int64_t now_ns = sw_clock_mono_ns(task->engine->clock);
     double burst = task->rate < SW_TASK_BATCH * 1000.0 ? task->rate / 1000.0 + 1 : SW_TASK_BATCH;
     if (task->rate_ns < 0) task->rate_credit = 1;
@@ -96,7 +112,7 @@ uint32_t sw_task_take_credit(sw_task *task)
     if (task->rate_credit > burst + SW_TASK_BATCH) task->rate_credit = burst + SW_TASK_BATCH;
     task->rate_ns = now_ns;
     if (task->rate_credit >= 1) {
-        uint32_t credit = task->rate_credit < SW_TASK_BATCH ? (uint32_t)task->rate_credit : SW_TASK_BATCH;
+        uint32_t credit = task->rate_credit < room ? (uint32_t)task->rate_credit : room;
         task->rate_credit -= credit;
         return credit;
     }
@@ -135,12 +151,24 @@ static void release_positions(sw_task *task)
     if (position != NULL) task->source->ops->release(task->source, position->data, position->size);
 }
 
+/* Notes where the source stands, should what it gives next be pending at a checkpoint. */
+static int mark_position(sw_task *task)
+{
+    if (task->acks == NULL || task->engine->coordinator == NULL || task->source->ops->position == NULL) return SW_OK;
+    sw_buf_clear(&task->encoded);
+    int rc = task->source->ops->position(task->source, &task->encoded, &task->err);
+    if (rc != SW_OK) return rc;
+    rc = sw_acks_mark(task->acks, task->encoded.data, (uint32_t)task->encoded.size);
+    return rc == SW_OK ? SW_OK : sw_error_set(&task->err, rc, "out of memory");
+}
+
 sw_step sw_task_fill(sw_task *task)
 {
     release_positions(task);
     sw_batch_clear(&task->rows);
     uint32_t max_rows = sw_task_take_credit(task);
     if (max_rows == 0) return SW_STEP_WAIT_TIME;
+    if (mark_position(task) != SW_OK) return SW_STEP_FAILED;
     int rc = task->source->ops->fill(task->source, &task->rows, max_rows, &task->err);
     if (task->rate > 0) task->rate_credit += max_rows - (double)task->rows.count;
     if (task->rows.count > 0) stamp_rows(task);
@@ -185,6 +213,12 @@ static bool has_input(const sw_task *task)
     return false;
 }
 
+/* Has its tracker something to do? */
+static bool has_acks(const sw_task *task)
+{
+    return task->acks != NULL && sw_acks_is_due(task->acks, sw_engine_now_ms(task->engine));
+}
+
 static bool has_commit(const sw_task *task)
 {
     return __atomic_load_n(&task->committed, __ATOMIC_ACQUIRE) != task->committed_seen;
@@ -193,8 +227,13 @@ static bool has_commit(const sw_task *task)
 /* Does a source that waits have something to do all the same? */
 static bool has_orders(const sw_task *task)
 {
-    return has_commit(task) || __atomic_load_n(&task->is_stopping, __ATOMIC_RELAXED) ||
+    return has_commit(task) || has_acks(task) ||
            __atomic_load_n(&task->control, __ATOMIC_RELAXED) != task->control_seen;
+}
+
+static bool is_timer_due(const sw_task *task)
+{
+    return task->timer_ms != INT64_MAX && sw_engine_now_ms(task->engine) >= task->timer_ms;
 }
 
 bool sw_task_is_runnable(sw_task *task)
@@ -202,14 +241,14 @@ bool sw_task_is_runnable(sw_task *task)
     switch (task->step) {
     case SW_STEP_RAN: return true;
     case SW_STEP_WAIT_ROOM: return sw_port_has_room(task->blocked);
-    case SW_STEP_WAIT_INPUT:
-        return has_input(task) || has_commit(task) ||
-               (task->timer_ms != INT64_MAX && sw_engine_now_ms(task->engine) >= task->timer_ms);
+    case SW_STEP_WAIT_INPUT: return has_input(task) || has_commit(task) || has_acks(task) || is_timer_due(task);
     case SW_STEP_WAIT_TIME: {
         if (task->is_fd_ready || has_orders(task)) return true;
+        if (__atomic_load_n(&task->is_stopping, __ATOMIC_RELAXED)) return true;
         int64_t due = task->timer_ms < task->wake_ms ? task->timer_ms : task->wake_ms;
         return due != INT64_MAX && sw_engine_now_ms(task->engine) >= due;
     }
+    case SW_STEP_WAIT_ACKS: return has_orders(task) || is_timer_due(task);
     case SW_STEP_WAIT_COMMIT: return has_commit(task) || __atomic_load_n(&task->is_released, __ATOMIC_ACQUIRE);
     case SW_STEP_DONE:
     case SW_STEP_FAILED: return false;
@@ -220,6 +259,7 @@ bool sw_task_is_runnable(sw_task *task)
 int sw_task_after_step(sw_task *task, int64_t now_ns, sw_error *err)
 {
     bool is_idle = task->step != SW_STEP_RAN && task->step != SW_STEP_WAIT_ROOM;
+    if (task->acks != NULL) sw_acks_send(task->acks);
     for (uint32_t i = 0; i < task->port_count; i++) {
         task->ports[i].is_amid = task->step == SW_STEP_WAIT_ROOM;
         sw_port_flush(&task->ports[i], now_ns, is_idle);
@@ -247,6 +287,10 @@ int64_t sw_task_deadline_ms(const sw_task *task, int64_t now_ms)
     if (task->step == SW_STEP_DONE) return has_unpublished(task) ? now_ms + 1 : INT64_MAX;
     if (task->step == SW_STEP_WAIT_TIME) deadline = task->wake_ms;
     if (task->step != SW_STEP_WAIT_ROOM && task->timer_ms < deadline) deadline = task->timer_ms;
+    if (is_waiting_for_acks(task)) {
+        int64_t acks_deadline = sw_acks_deadline_ms(task->acks);
+        if (acks_deadline < deadline) deadline = acks_deadline;
+    }
     if (has_unpublished(task) && now_ms + 1 < deadline) deadline = now_ms + 1;
     return deadline;
 }
@@ -254,6 +298,7 @@ int64_t sw_task_deadline_ms(const sw_task *task, int64_t now_ms)
 bool sw_task_await(sw_task *task)
 {
     if (task->step == SW_STEP_WAIT_ROOM) return sw_port_await_room(task->blocked);
+    if (is_waiting_for_acks(task) && sw_acks_await(task->acks)) return true;
     if (task->step != SW_STEP_WAIT_INPUT) return false;
     for (uint32_t i = 0; i < task->input_count; i++)
         if (!is_blocked(task, &task->inputs[i]) && sw_channel_await_data(task->inputs[i].channel)) return true;
@@ -269,6 +314,7 @@ void sw_task_deinit(sw_task *task)
         task->source->ops->close(task->source);
     }
     sw_positions_deinit(&task->positions);
+    sw_acks_free(task->acks);
     sw_free(task->ports);
     sw_free(task->port_edges);
     sw_free(task->inputs);

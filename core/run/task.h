@@ -24,6 +24,7 @@
 
 #include "base/clock.h"
 #include "base/stats.h"
+#include "run/ack.h"
 #include "run/connector.h"
 #include "run/graph.h"
 #include "run/instance.h"
@@ -88,6 +89,8 @@ typedef struct sw_task {
     int64_t max_delay_ms;        /* source: how far the watermark trails it */
     struct sw_task_sink *sinks;  /* connectors of sinks in C */
     uint32_t sink_count;         /* entries of sinks */
+    sw_acks *acks;               /* its tracker; owned; NULL: events are not acknowledged */
+    uint32_t holder;             /* component index + 1 of one that holds events by hand; 0 none */
     struct sw_answer *answer;    /* being made; owned; NULL between barriers */
     bool has_commits;            /* it commits sinks itself (in Lua) */
     int64_t sinks_flushed_ns;    /* when they were last flushed */

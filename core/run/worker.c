@@ -95,6 +95,15 @@ static void add_ns(int64_t *sum, int64_t ns)
     __atomic_store_n(sum, *sum + ns, __ATOMIC_RELAXED);
 }
 
+/* False when an event has failed too often. */
+static bool take_acks(sw_task *task)
+{
+    sw_acks_take(task->acks, task->now_ms);
+    if (!sw_acks_is_hopeless(task->acks)) return true;
+    sw_engine_fail_hopeless(task->engine, task);
+    return false;
+}
+
 bool sw_worker_run_task(sw_worker *worker, sw_task *task)
 {
     sw_engine *engine = worker->engine;
@@ -105,6 +114,7 @@ bool sw_worker_run_task(sw_worker *worker, sw_task *task)
         task->blocked_since_ns = 0;
     }
     task->now_ms = engine->start_wall_ms + (began_ns - engine->start_mono_ns) / 1000000;
+    if (task->acks != NULL && !take_acks(task)) return false;
     __atomic_store_n(&task->step_began_ns, began_ns, __ATOMIC_RELAXED);
     task->step = engine->ops.resume(engine->ops.arg, task);
     __atomic_store_n(&task->step_began_ns, 0, __ATOMIC_RELAXED);

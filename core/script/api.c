@@ -436,8 +436,7 @@ static int l_keyed_find(lua_State *L)
     return 1;
 }
 
-/* --- scratch, failing, logging
- * --------------------------------------------------------------------------------------- */
+/* --- scratch ----------------------------------------------------------------------------------------------------- */
 
 #define SCRATCH_TYPE "swlua.scratch"
 
@@ -463,6 +462,71 @@ static int l_scratch_new(lua_State *L)
     lua_pushlightuserdata(L, scratch);
     return 2;
 }
+
+/* --- acknowledging ---------------------------------------------------------------------------------------------- */
+
+/* (task) -> are events acknowledged? */
+static int l_has_acks(lua_State *L)
+{
+    const sw_task *task = check_pointer(L, 1);
+    lua_pushboolean(L, task->acks != NULL);
+    return 1;
+}
+
+/* (task): the source is told what becomes of its events */
+static int l_acks_notices(lua_State *L)
+{
+    sw_task *task = check_pointer(L, 1);
+    sw_acks_want_notices(task->acks);
+    return 0;
+}
+
+/* (task, component): it holds events by hand */
+static int l_acks_holder(lua_State *L)
+{
+    sw_task *task = check_pointer(L, 1);
+    task->holder = (uint32_t)luaL_checkinteger(L, 2) + 1;
+    return 0;
+}
+
+/* (task): the source gives no more */
+static int l_acks_end(lua_State *L)
+{
+    sw_task *task = check_pointer(L, 1);
+    sw_acks_end(task->acks);
+    return 0;
+}
+
+/* (task, position): what the source gives next lies behind it */
+static int l_acks_mark(lua_State *L)
+{
+    sw_task *task = check_pointer(L, 1);
+    size_t len;
+    const char *position = luaL_checklstring(L, 2, &len);
+    if (sw_acks_mark(task->acks, (const uint8_t *)position, (uint32_t)len) != SW_OK)
+        return luaL_error(L, "out of memory");
+    return 0;
+}
+
+/* (task) -> position before the oldest pending event; nil: none is pending */
+static int l_acks_position(lua_State *L)
+{
+    const sw_task *task = check_pointer(L, 1);
+    const sw_buf *position = task->acks != NULL ? sw_acks_position(task->acks) : NULL;
+    if (position != NULL) lua_pushlstring(L, (const char *)position->data, position->size);
+    else lua_pushnil(L);
+    return 1;
+}
+
+/* (task, text): why an event is going to be replayed */
+static int l_note_error(lua_State *L)
+{
+    const sw_task *task = check_pointer(L, 1);
+    sw_engine_note_error(task->engine, luaL_checkstring(L, 2));
+    return 0;
+}
+
+/* --- failing, logging -------------------------------------------------------------------------------------------- */
 
 /* (task, exit code, text) */
 static int l_fail(lua_State *L)
@@ -556,6 +620,13 @@ int l_open_core(lua_State *L)
         { "has_checkpoints", l_has_checkpoints },
         { "set_commits", l_set_commits },
         { "committed", l_committed },
+        { "has_acks", l_has_acks },
+        { "acks_notices", l_acks_notices },
+        { "acks_end", l_acks_end },
+        { "acks_holder", l_acks_holder },
+        { "acks_mark", l_acks_mark },
+        { "acks_position", l_acks_position },
+        { "note_error", l_note_error },
         { "fail", l_fail },
         { "log", l_log },
         { "dead_letter", l_dead_letter },

@@ -35,6 +35,7 @@ enum {
     ARG_ARRAY_META, /* metatable of sw.array */
     ARG_WIDE,       /* function(cdata) -> high, low, is unsigned; or nothing when it is no 64-bit integer */
     ARG_OVER,       /* may a full port take them over its bound? */
+    ARG_ANCHORS,    /* sw_anchor *: what each descends from, by index; or nil: events are not acknowledged */
 };
 
 typedef struct encoder {
@@ -223,16 +224,35 @@ static int make_row(encoder *e, sw_task *task, double time, uint32_t stamp)
     return rc;
 }
 
-static int send_row(lua_State *L, sw_task *task, const sw_row *row, const int64_t *wm)
+/* Writes to a sink, and so is done with the event. */
+static int write_row(sw_task *task, sw_sink *sink, const sw_row *row, const sw_anchor *anchor)
 {
-    sw_sink *sink = lua_touserdata(L, ARG_SINK);
+    int rc = swffi_sink_write(task, sink, row);
+    if (rc != SW_OK || anchor == NULL) return rc;
+    sw_acks_open_reserved(task->acks, anchor);
+    sw_acks_close(task->acks);
+    return SW_OK;
+}
+
+static int put_row(lua_State *L, sw_task *task, const sw_row *row, const int64_t *wm)
+{
     sw_port *port = lua_touserdata(L, ARG_PORT);
-    if (sink != NULL) return swffi_sink_write(task, sink, row);
     const int64_t *standing = port->wm;
     port->wm = wm; /* The row goes out with the watermark that was in force when it was emitted. */
     int rc = lua_toboolean(L, ARG_OVER) ? sw_port_put_over(port, row, NULL, 0, 0, &task->err)
                                         : swffi_port_put(task, port, row);
     port->wm = standing;
+    return rc;
+}
+
+static int send_row(lua_State *L, sw_task *task, const sw_row *row, const int64_t *wm, const sw_anchor *anchor)
+{
+    sw_sink *sink = lua_touserdata(L, ARG_SINK);
+    if (sink != NULL) return write_row(task, sink, row, anchor);
+    if (anchor == NULL) return put_row(L, task, row, wm);
+    sw_acks_use(task->acks, anchor);
+    int rc = put_row(L, task, row, wm);
+    sw_acks_unuse(task->acks);
     return rc;
 }
 
@@ -251,14 +271,17 @@ int l_send_batch(lua_State *L)
     const int64_t *watermarks = cdata_pointer(L, ARG_WATERMARKS);
     int from = (int)lua_tointeger(L, ARG_FROM), count = (int)lua_tointeger(L, ARG_COUNT), rc = SW_OK;
     encoder e = { .L = L, .out = &task->encoded, .reason = task->err.text, .size = sizeof(task->err.text) };
-    lua_settop(L, ARG_OVER);
+    lua_settop(L, ARG_ANCHORS);
+    const sw_anchor *anchors = lua_isnil(L, ARG_ANCHORS) ? NULL : cdata_pointer(L, ARG_ANCHORS);
     for (; from <= count; from++) {
         lua_rawgeti(L, ARG_EVENTS, from);
         e.depth = 1;
         rc = make_row(&e, task, times[from], stamps[from]);
-        lua_settop(L, ARG_OVER);
+        lua_settop(L, ARG_ANCHORS);
         if (rc == SW_ENOMEM) sw_error_set(&task->err, rc, "out of memory for an event");
-        if (rc == SW_OK) rc = send_row(L, task, (const sw_row *)(const void *)task->encoded.data, &watermarks[from]);
+        if (rc == SW_OK)
+            rc = send_row(L, task, (const sw_row *)(const void *)task->encoded.data, &watermarks[from],
+                          anchors != NULL ? &anchors[from] : NULL);
         if (rc != SW_OK) break;
     }
     lua_pushinteger(L, from);

@@ -27,6 +27,8 @@ SW_FFI_EXPORT const uint32_t *swffi_abi(void)
         offsetof(sw_entry, save_due),
         sizeof(sw_keyed_recent),
         offsetof(sw_instance, fed_by),
+        sizeof(sw_ack_notice),
+        sizeof(sw_anchor),
         offsetof(sw_input, batch),
         offsetof(sw_input, is_ended),
         offsetof(sw_task, timer_ms),
@@ -171,6 +173,69 @@ SW_FFI_EXPORT int swffi_sink_write(sw_task *task, sw_sink *sink, const sw_row *r
         sw_histogram_record(&task->latency, sw_engine_stamp(task->engine) - row->stamp, 1);
     task->at = 0; /* As above; who emitted sets it again. */
     return sink->ops->write(sink, row, &task->err);
+}
+
+/* --- acknowledging: called only where events are acknowledged ------------------------------------------------- */
+
+SW_FFI_EXPORT double swffi_acks_open_new(sw_task *task, const sw_row *row, uint32_t output)
+{
+    return (double)sw_acks_open_new(task->acks, row, output);
+}
+SW_FFI_EXPORT void swffi_acks_open_row(sw_task *task, const sw_row *row)
+{
+    sw_acks_open_row(task->acks, row);
+}
+SW_FFI_EXPORT void swffi_acks_open_none(sw_task *task)
+{
+    sw_acks_open_none(task->acks);
+}
+SW_FFI_EXPORT void swffi_acks_reserve(sw_task *task, sw_anchor *out)
+{
+    sw_acks_reserve(task->acks, out);
+}
+SW_FFI_EXPORT void swffi_acks_open_reserved(sw_task *task, const sw_anchor *anchor)
+{
+    sw_acks_open_reserved(task->acks, anchor);
+}
+SW_FFI_EXPORT double swffi_acks_open_held(sw_task *task)
+{
+    return (double)sw_acks_open_held(task->acks); /* 48 bits. */
+}
+SW_FFI_EXPORT void swffi_acks_name(sw_task *task, double held)
+{
+    sw_acks_name(task->acks, (uint64_t)held);
+}
+SW_FFI_EXPORT int swffi_acks_open_named(sw_task *task)
+{
+    return sw_acks_open_named(task->acks);
+}
+SW_FFI_EXPORT const sw_row *swffi_acks_open_replay(sw_task *task)
+{
+    return sw_acks_open_replay(task->acks);
+}
+SW_FFI_EXPORT void swffi_acks_close(sw_task *task)
+{
+    sw_acks_close(task->acks);
+}
+SW_FFI_EXPORT int swffi_acks_fail(sw_task *task)
+{
+    return sw_acks_fail(task->acks, SW_ERRED);
+}
+SW_FFI_EXPORT void swffi_acks_release(sw_task *task, double held, int has_failed)
+{
+    sw_acks_release(task->acks, (uint64_t)held, has_failed ? SW_FAILED : SW_ACKED);
+}
+SW_FFI_EXPORT uint32_t swffi_acks_pending(const sw_task *task)
+{
+    return sw_acks_pending(task->acks);
+}
+SW_FFI_EXPORT uint32_t swffi_acks_due(const sw_task *task)
+{
+    return sw_acks_due(task->acks);
+}
+SW_FFI_EXPORT int swffi_acks_next_notice(sw_task *task, sw_ack_notice *out)
+{
+    return sw_acks_next_notice(task->acks, out);
 }
 
 /* --- keyed state ---------------------------------------------------------------------------------------------- */

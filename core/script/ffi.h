@@ -21,6 +21,7 @@ typedef struct sw_row {
     uint8_t kind, flags;
     uint32_t reserved;
 } sw_row;
+typedef struct sw_anchor { uint64_t root, edge; } sw_anchor;
 typedef struct sw_batch { uint8_t *data; uint32_t size, cap, count; } sw_batch;
 typedef struct sw_entry {
     uint64_t hash;
@@ -48,6 +49,7 @@ typedef struct sw_task {
 } sw_task;
 typedef struct sw_port sw_port;
 typedef struct sw_sink sw_sink;
+typedef struct sw_ack_notice { double id; uint32_t is_acked; } sw_ack_notice;
 typedef struct sw_keyed sw_keyed;
 typedef struct sw_timers sw_timers;
 #endif
@@ -85,6 +87,21 @@ uint32_t swffi_task_credit(sw_task *task);
 void swffi_task_give_credit(sw_task *task, int count);
 int swffi_task_send(sw_task *task, int kind, uint32_t id);
 int swffi_task_close_sinks(sw_task *task);
+double swffi_acks_open_new(sw_task *task, const sw_row *row, uint32_t output);
+void swffi_acks_open_row(sw_task *task, const sw_row *row);
+void swffi_acks_open_none(sw_task *task);
+void swffi_acks_reserve(sw_task *task, sw_anchor *out);
+void swffi_acks_open_reserved(sw_task *task, const sw_anchor *anchor);
+double swffi_acks_open_held(sw_task *task);
+void swffi_acks_name(sw_task *task, double held);
+int swffi_acks_open_named(sw_task *task);
+const sw_row *swffi_acks_open_replay(sw_task *task);
+void swffi_acks_close(sw_task *task);
+int swffi_acks_fail(sw_task *task);
+void swffi_acks_release(sw_task *task, double held, int has_failed);
+uint32_t swffi_acks_pending(const sw_task *task);
+uint32_t swffi_acks_due(const sw_task *task);
+int swffi_acks_next_notice(sw_task *task, sw_ack_notice *out);
 int swffi_port_put(sw_task *task, sw_port *port, const sw_row *row);
 int swffi_port_put_key(sw_task *task, sw_port *port, const sw_row *row, const uint8_t *key, uint32_t key_len);
 int swffi_port_put_to(sw_task *task, sw_port *port, const sw_row *row, uint32_t instance);

@@ -113,6 +113,7 @@ static int make_graph(sw_runner *runner, sw_error *err)
     runner->fingerprint = sw_strdup(lua_tostring(L, PLAN_FINGERPRINT));
     runner->parallelism = (uint32_t)setting(L, "parallelism");
     runner->queue = (uint32_t)setting(L, "queue");
+    runner->ack_timeout_ms = (int64_t)setting(L, "ack_timeout_ms");
     runner->watchdog_ms = (int64_t)setting(L, "watchdog_ms");
     runner->delivery = delivery_setting(L);
     runner->checkpoints = (sw_checkpoint_settings){
@@ -200,6 +201,8 @@ static int open_engine(sw_runner *runner, sw_error *err)
         .workers = runner->config.workers,
         .parallelism = runner->parallelism,
         .queue = runner->queue,
+        .ack_timeout_ms = runner->ack_timeout_ms,
+        .ack_errors_max = runner->restart_attempts,
         .watchdog_ms = watchdog_of(runner),
         .seed = runner->config.seed,
         .is_sim = runner->config.is_sim,

@@ -63,6 +63,7 @@ typedef struct sw_runner {
     char *fingerprint;                  /* of the job the main state built */
     uint32_t parallelism;               /* settings of the job that the engine needs: instances by default */
     uint32_t queue;                     /* events per channel */
+    int64_t ack_timeout_ms;             /* events are acknowledged, and replayed after this; 0: they are not */
     int64_t watchdog_ms;                /* how long a call of user code may take */
     sw_delivery delivery;               /* what is promised */
     sw_checkpoint_settings checkpoints; /* when they are taken */

@@ -225,7 +225,19 @@ static const sw_engine_ops sim_ops = {
     .dead_letter = dead_letter,
 };
 
-enum { ARG_JOB = 1, ARG_START, ARG_SEED, ARG_PARALLELISM, ARG_QUEUE, ARG_DECLARE, ARG_DIR, ARG_FROM, ARG_DELIVERY };
+enum {
+    ARG_JOB = 1,
+    ARG_START,
+    ARG_SEED,
+    ARG_PARALLELISM,
+    ARG_QUEUE,
+    ARG_DECLARE,
+    ARG_DIR,
+    ARG_FROM,
+    ARG_DELIVERY,
+    ARG_ACK_TIMEOUT,
+    ARG_ATTEMPTS
+};
 
 /* Everything behind the userdata at the top of the stack; what fails half done is freed by its __gc. */
 static int open_sim(lua_State *L, sim *s, sw_error *err)
@@ -254,6 +266,8 @@ static int open_sim(lua_State *L, sim *s, sw_error *err)
         .workers = 1,
         .parallelism = (uint32_t)luaL_checknumber(L, ARG_PARALLELISM),
         .queue = (uint32_t)luaL_checknumber(L, ARG_QUEUE),
+        .ack_timeout_ms = (int64_t)luaL_checknumber(L, ARG_ACK_TIMEOUT),
+        .ack_errors_max = (uint32_t)luaL_checknumber(L, ARG_ATTEMPTS),
         .seed = (uint64_t)luaL_checknumber(L, ARG_SEED),
         .is_sim = true,
         .is_unaligned = delivery == SW_AT_LEAST_ONCE,

@@ -72,11 +72,13 @@ static int put_sinks(sw_task *task, sw_error *err)
 static int put_source(sw_task *task, sw_buf *scratch, sw_error *err)
 {
     if (task->source == NULL || task->source->ops->position == NULL) return SW_OK;
-    int rc = task->source->ops->position(task->source, scratch, err);
+    const sw_buf *position = task->acks != NULL ? sw_acks_position(task->acks) : NULL;
+    int rc = position != NULL ? SW_OK : task->source->ops->position(task->source, scratch, err);
     if (rc != SW_OK) return rc;
-    rc = put_value(task, task->engine->graph->tasks[task->plan_task].head, SW_SAVED_SOURCE, scratch);
+    if (position == NULL) position = scratch;
+    rc = put_value(task, task->engine->graph->tasks[task->plan_task].head, SW_SAVED_SOURCE, position);
     if (rc == SW_OK && task->source->ops->release != NULL)
-        rc = sw_positions_add(&task->positions, task->answer->checkpoint, scratch);
+        rc = sw_positions_add(&task->positions, task->answer->checkpoint, position);
     return rc == SW_OK ? SW_OK : sw_error_set(err, rc, "out of memory");
 }
 

@@ -6,6 +6,8 @@
  * key.h, present on rows that travel to a keyed component. Rows hold no pointers: they can be copied with memcpy,
  * between threads, and to disk.
  *
+ * Where a job acknowledges events, those in channels end in an anchor (run/ack.h), which is part of `len`.
+ *
  * Ownership  A row belongs to the batch or buffer it lies in.
  * Threads    Plain data.
  * Limits     A row is at most SW_ROW_BYTES_MAX. */
@@ -46,6 +48,11 @@ typedef struct sw_row {
 
 #define SW_ROW_ALTERED 1u /* strings were set in place: only inside a task, where Lua has them */
 #define SW_ROW_PLAIN 2u   /* a record whose fields are all there, its integers within 2^53; 0 says nothing */
+/* What an event descends from, behind its row in a channel. */
+typedef struct sw_anchor {
+    uint64_t root; /* names a node of run/ack.h; 0: nothing */
+    uint64_t edge; /* random bits that stand for this row */
+} sw_anchor;
 
 typedef union sw_slot {
     int64_t i; /* i64, time, bool */
@@ -70,6 +77,10 @@ static inline sw_row *sw_row_next(const sw_row *row)
 static inline uint32_t sw_row_size(uint32_t body_len, uint32_t key_len)
 {
     return (uint32_t)((sizeof(sw_row) + body_len + key_len + 7u) & ~7u);
+}
+static inline sw_anchor *sw_row_anchor(const sw_row *row)
+{
+    return (sw_anchor *)(uintptr_t)((const uint8_t *)row + row->len) - 1;
 }
 static inline uint64_t *sw_row_presence(const sw_row *row)
 {

@@ -103,7 +103,7 @@ local OPTIONS = {
   filter = spec_of(),
   flat_map = spec_of(SCHEMA),
   apply = spec_of(SCHEMA, {
-    manual_ack = { later = true },
+    manual_ack = { rule = check.rule.boolean },
     on_timer = { rule = check.rule.func },
     state = { rule = check.rule.schema },
   }),

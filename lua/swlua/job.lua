@@ -106,7 +106,8 @@ end
 local function settings_of(subject, options)
   local given = check.options(subject, options, OPTIONS)
   local settings = merge(defaults(), given)
-  settings.checkpoint.enabled = settings.delivery ~= "at-most-once" or given.checkpoint ~= nil
+  local is_kept = settings.delivery ~= "at-most-once" and settings.tracking ~= "ack"
+  settings.checkpoint.enabled = is_kept or given.checkpoint ~= nil
   settings.on_error = settings.on_error or (settings.delivery == "at-most-once" and "dead-letter" or "fail")
   check_together(subject, settings)
   return settings
@@ -281,7 +282,8 @@ end
 
 --- Checks the job against the delivery it asks for, once that is settled: sources that cannot be rewound are problems.
 function Job:check_delivery()
-  if self.settings.delivery == "at-most-once" then return end
+  local settings = self.settings
+  if settings.delivery == "at-most-once" or not settings.checkpoint.enabled then return end
   for _, each in ipairs(self.components) do
     local fault = each.kind == "source" and rewind_fault(each)
     if fault then

@@ -23,6 +23,8 @@ Test.__index = Test
 
 local M = {}
 
+local REPLAYS_MAX = 100 -- timeouts that finish() waits through
+
 -- Replacing what is outside
 -- ---------------------------------------------------------------------------------------------
 
@@ -69,7 +71,9 @@ local function replaced(job, test)
     if component.kind == "source" then
       local queue = {}
       test.queues[component.name] = queue
+      local of_job = component.operator or {}
       copy.connector, copy.operator = false, pushed_source(queue, is_replayed)
+      copy.operator.ack, copy.operator.fail = of_job.ack, of_job.fail -- They are told what became of what was pushed.
       copy.options = setmetatable({ parallelism = 1, rate = false }, { __index = component.options })
     elseif component.kind == "sink" then
       local list = {}
@@ -102,7 +106,8 @@ local function start(test, from)
   local job, settings = test.job, test.job.settings
   engine.adopt(job)
   test.sim = core.sim_open(job.name, test.clock_ms, test.seed, settings.parallelism, settings.backpressure.queue,
-    function(pointer) graph.declare(job, pointer) end, test.folder, from, settings.delivery)
+    function(pointer) graph.declare(job, pointer) end, test.folder, from, settings.delivery,
+    engine.ack_timeout(settings), settings.restart.attempts)
   math.randomseed(test.seed)
   local runtime = require("swlua.internal.runtime")
   test.tasks = runtime.start(test.sim:worker(), job, {
@@ -204,13 +209,33 @@ function Test:advance_watermark(to)
   end
 end
 
+--- Events of a source that are not acknowledged.
+local function pending_of(x)
+  if not x.has_acks or x.component.kind ~= "source" then return 0 end
+  return require("swlua.internal.ffi").C.swffi_acks_pending(x.task)
+end
+
+--- Raises when events stay pending however often they are replayed.
+local function check_drains(test, began)
+  local timeout = engine.ack_timeout(test.job.settings)
+  if timeout == 0 or test.sim:now() - began <= REPLAYS_MAX * timeout then return end
+  for _, task in ipairs(test.tasks) do
+    local pending = pending_of(task.head)
+    if pending > 0 then
+      error(("sw.test: the job does not end: %d events of %s stay pending"):format(pending, task.head.name), 3)
+    end
+  end
+end
+
 --- Ends the input of every source: timers fire, components close.
 function Test:finish()
+  local began = self.sim:now()
   self.sim:stop()
   self:settle()
   while not self.sim:is_done() do
     local deadline = self.sim:deadline()
     if not deadline then error("sw.test: the job does not end: nothing can run and nothing falls due", 2) end
+    check_drains(self, began)
     self.sim:set_time(deadline)
     self:settle()
   end
@@ -233,6 +258,7 @@ end
 --- Takes a checkpoint. Returns its id.
 function Test:checkpoint()
   local id = self.sim:checkpoint()
+  self.has_checkpoint = true
   for name, list in pairs(self.lists) do self.kept[name] = #list end
   return id
 end
@@ -250,7 +276,7 @@ end
 --- Starts the engine again from the last checkpoint; afresh when there is none. Where the job has a guarantee, what was
 -- pushed behind the checkpoint comes once more.
 function Test:restore()
-  start(self, next(self.kept) and "latest" or "none")
+  start(self, self.has_checkpoint and "latest" or "none")
 end
 
 -- Looking
@@ -304,13 +330,15 @@ function Test:state(component, key)
   return #instances == 1 and states[1] or states
 end
 
---- Counters of a component, summed over its instances: in, out, errors, dead_letters, dropped, late, malformed, unread.
+--- Counters of a component, summed over its instances: in, out, errors, dead_letters, dropped, late, malformed, unread,
+-- acked, replayed, pending.
 function Test:counters(component)
   local sum = {}
   for _, x in ipairs(instances_of(self, component)) do
     local c = x.instance
     local one = { ["in"] = events_in(c), out = c.n_out, errors = c.errors, dead_letters = c.dead_letters,
-      dropped = c.dropped, late = c.late, malformed = c.malformed, unread = c.unread }
+      dropped = c.dropped, late = c.late, malformed = c.malformed, unread = c.unread,
+      acked = c.acked, replayed = c.replayed, pending = pending_of(x) }
     for name, count in pairs(one) do sum[name] = (sum[name] or 0) + tonumber(count) end
   end
   return sum

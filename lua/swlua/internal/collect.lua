@@ -26,8 +26,19 @@ function M.stages(task, x, port, sink, direct)
   local watermarks = ffi.new("int64_t[?]", COLLECTED_MAX + 1)
   local times_p, stamps_p = ffi.cast("double *", times), ffi.cast("uint32_t *", stamps)
   local watermarks_p = ffi.cast("int64_t *", watermarks)
-  local box = { count = 0, next = 1, events = {}, times = times, stamps = stamps, watermarks = watermarks }
+  local anchors = task.has_acks and ffi.new("sw_anchor[?]", COLLECTED_MAX + 1) or nil
+  local anchors_p = anchors and ffi.cast("sw_anchor *", anchors)
+  local box = { count = 0, next = 1, events = {}, times = times, stamps = stamps, watermarks = watermarks,
+    anchors = anchors_p, anchor = anchors }
   local events, T = box.events, task.T
+
+  --- Sends one event by itself, as the event at work.
+  local function direct_alone(event, time, index)
+    if not anchors then return direct(event, time) end
+    f.C.swffi_acks_open_reserved(T, anchors_p + index)
+    direct(event, time)
+    f.C.swffi_acks_close(T)
+  end
 
   --- Sends what is collected. An event counts as sent before it goes its own way: should it end the job, the rest is
   -- sent from there.
@@ -36,7 +47,7 @@ function M.stages(task, x, port, sink, direct)
     while from <= count do
       local rc
       from, rc = core.send_batch(task.pointer, port, sink, events, from, count, times_p, stamps_p, watermarks_p,
-        values.null, values.array_metatable, wide, is_over)
+        values.null, values.array_metatable, wide, is_over, anchors_p)
       if rc == f.FULL and not is_over then
         local at = T.at
         is_over = not pcall(coroutine.yield, f.WAIT_ROOM)
@@ -44,7 +55,7 @@ function M.stages(task, x, port, sink, direct)
         task.read_clock()
       elseif rc ~= 0 then
         box.next = from + 1
-        direct(events[from], times[from])
+        direct_alone(events[from], times[from], from)
         from = from + 1
       end
     end
@@ -59,7 +70,10 @@ function M.stages(task, x, port, sink, direct)
 
   task.collectors[#task.collectors + 1] = flush
   return function(may_collect)
-    return may_collect and core.chunk("swlua.internal.stages")().collected(x, box, flush, direct) or send_behind
+    if not may_collect then return send_behind end
+    local stages = core.chunk("swlua.internal.stages")()
+    local make = anchors and stages.collected_acked or stages.collected
+    return make(x, box, flush, direct)
   end
 end
 

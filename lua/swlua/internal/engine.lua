@@ -128,6 +128,11 @@ function M.job()
   return loaded.job
 end
 
+--- When a pending event is replayed, in ms; 0 where the job does not acknowledge events.
+function M.ack_timeout(settings)
+  return settings.tracking == "ack" and settings.ack_timeout_ms or 0
+end
+
 --- Declares the job to the engine's graph. Returns what the engine needs to know besides.
 function M.plan(graph_pointer)
   local job = loaded.job
@@ -135,7 +140,7 @@ function M.plan(graph_pointer)
   local settings = job.settings
   return job.name, job:fingerprint(), {
     parallelism = settings.parallelism, queue = settings.backpressure.queue, watchdog_ms = settings.watchdog_ms,
-    delivery = settings.delivery, checkpoints = settings.checkpoint.enabled,
+    ack_timeout_ms = M.ack_timeout(settings), delivery = settings.delivery, checkpoints = settings.checkpoint.enabled,
     interval_ms = settings.checkpoint.interval_ms, timeout_ms = settings.checkpoint.timeout_ms,
     retain = settings.checkpoint.retain, restart_attempts = settings.restart.attempts,
     restart_delay_ms = settings.restart.delay_ms,

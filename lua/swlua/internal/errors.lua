@@ -43,7 +43,7 @@ local function halt()
   while pcall(coroutine.yield, f.FAILED) do end -- Resumed only by mistake.
 end
 
---- Makes x.fail for a component.
+--- Makes x.fail for a component. Where events are acknowledged, "fail" has the event at work replayed.
 --   x.name, x.number, x.job, x.policy, x.fn (for its place in the script), x.instance, x.task_pointer
 --   x.set_aside(letter, time): hands a dead letter on
 function M.handler(x)
@@ -68,6 +68,10 @@ function M.handler(x)
     local stack = traceback:sub(#text + 1)
     if where and not text:find(":%d+:") then text = where .. ": " .. text end
     x.instance.errors = x.instance.errors + 1
+    if x.policy == "fail" and x.has_acks and f.C.swffi_acks_fail(x.task) ~= 0 then
+      core.note_error(x.task_pointer, ("%s: %s%s"):format(who, text, stack))
+      return log(text)
+    end
     if x.policy == "fail" then
       x.flush_collected() -- What was emitted before the error goes out.
       core.fail(x.task_pointer, 1, ("%s: %s%s"):format(who, text, stack))

@@ -14,7 +14,8 @@ local M = { C = C, ffi = ffi, core = core }
 M.OK, M.FULL = 0, core.codes.SW_EFULL
 M.EVENT, M.MALFORMED, M.WATERMARK, M.CONTROL, M.END = 0, 1, 2, 3, 4
 M.ALTERED, M.PLAIN = 1, 2 -- flags of a row
-M.RAN, M.WAIT_INPUT, M.WAIT_ROOM, M.WAIT_TIME, M.DONE, M.FAILED, M.WAIT_COMMIT = 1, 2, 3, 4, 5, 6, 7
+M.RAN, M.WAIT_INPUT, M.WAIT_ROOM, M.WAIT_TIME, M.DONE, M.FAILED = 1, 2, 3, 4, 5, 6
+M.WAIT_ACKS, M.WAIT_COMMIT = 7, 8
 
 M.row_p = ffi.typeof("sw_row *")
 M.bytes_p = ffi.typeof("uint8_t *")
@@ -44,6 +45,7 @@ local function check_layout()
     ffi.offsetof("sw_entry", "live"), ffi.offsetof("sw_entry", "save_due"),
     ffi.sizeof("sw_keyed_recent"),
     ffi.offsetof("sw_instance", "fed_by"),
+    ffi.sizeof("sw_ack_notice"), ffi.sizeof("sw_anchor"),
     ffi.offsetof("sw_input", "batch"), ffi.offsetof("sw_input", "is_ended"),
     ffi.offsetof("sw_task", "timer_ms"), ffi.offsetof("sw_task", "at"), ffi.offsetof("sw_task", "number"),
     ffi.offsetof("sw_task", "is_released"),

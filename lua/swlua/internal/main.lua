@@ -6,6 +6,7 @@
 -- emit belongs before it. Stages fire in the order of the chain, so what one emits reaches the next before that one's
 -- own timers.
 local f = require("swlua.internal.ffi")
+local acks = require("swlua.internal.acks")
 local check = require("swlua.check")
 local decode = require("swlua.internal.decode")
 local errors = require("swlua.internal.errors")
@@ -20,6 +21,7 @@ local RAN, WAIT_INPUT, WAIT_TIME, DONE, FAILED = f.RAN, f.WAIT_INPUT, f.WAIT_TIM
 local TIME_MAX = f.TIME_MAX
 local FAR = 9007199254740992 -- stands for a watermark beyond all times where a Lua number is kept
 local IDLE_MS = 10
+local function no_effect() end
 local TTL_STEPS = 64 -- entries looked at for expiry after each batch
 
 local M = {}
@@ -31,9 +33,10 @@ ffi.cdef("typedef struct sw_clock { double now; } sw_clock;")
 -- Timers and watermarks ---------------------------------------------------------------------------------------------
 
 --- Fires a component's timers that are due by `limit`; those set meanwhile (`seq` on) are dropped when the input has
--- ended.
+-- ended. What timers emit descends from no event.
 local function fire_timers(x, which, limit, seq)
   local keyed, instance = x.keyed, x.instance
+  if x.has_acks then C.swffi_acks_open_none(x.task) end
   while C.swffi_timer_pop(keyed, which, limit) == 0 do
     if seq and keyed.timer_seq >= seq then
       instance.dropped = instance.dropped + 1
@@ -41,6 +44,12 @@ local function fire_timers(x, which, limit, seq)
       x.call_timer()
     end
   end
+  if x.has_acks then C.swffi_acks_close(x.task) end
+end
+
+--- Timers set while those of the last watermark fire would go on for ever.
+local function last_seq(x, wm)
+  return wm == TIME_MAX and C.swffi_timer_seq(x.keyed, 0) or nil
 end
 
 local function next_due(task, domain)
@@ -59,13 +68,25 @@ local function advance(task, domain, wm)
     for _, x in ipairs(task.timed) do
       if x.domain == domain then
         x.firing = wm
-        fire_timers(x, 0, wm)
+        fire_timers(x, 0, wm, last_seq(x, wm))
         x.firing = nil
       end
     end
     next_due(task, domain)
   end
   T.wm[domain] = wm
+end
+
+--- No event raises a watermark any more, though some may come once more: sources that wait for acknowledgements at
+-- their end say so, lest what is to be acknowledged waits for the watermark.
+local function advance_last(task)
+  for domain = 0, task.domains do advance(task, domain, TIME_MAX) end
+end
+
+--- The watermark of a task's input has risen.
+local function advance_input(task, wm)
+  if wm == TIME_MAX then return advance_last(task) end
+  advance(task, 0, wm)
 end
 
 --- Lets operators that gather their events catch up.
@@ -103,7 +124,7 @@ local function fire_overdue(task)
     local wm = task.T.wm[domain]
     if task.due[domain] <= wm then
       for _, x in ipairs(task.timed) do
-        if x.domain == domain then fire_timers(x, 0, wm) end
+        if x.domain == domain then fire_timers(x, 0, wm, last_seq(x, wm)) end
       end
       next_due(task, domain)
     end
@@ -236,7 +257,7 @@ local function input_handlers(task)
   local function on_watermark(wm, input)
     input.wm = wm
     if inputs_total > 1 then wm = C.swffi_task_input_watermark(T) end
-    advance(task, 0, wm)
+    advance_input(task, wm)
   end
   local function on_control(row, input)
     if row.kind == f.WATERMARK then
@@ -245,7 +266,7 @@ local function input_handlers(task)
       if C.swffi_task_on_end(T, input) ~= 0 then
         task.is_ended = true
       else
-        advance(task, 0, C.swffi_task_input_watermark(T))
+        advance_input(task, C.swffi_task_input_watermark(T))
         local due = C.swffi_task_control_due(T)
         if due ~= 0 then act_on_control(task, due) end
       end
@@ -258,7 +279,8 @@ local function input_handlers(task)
     local handle = task.head.row_entries[i]
     if edge.to == task.head.index and handle then
       local stages = core.chunk("swlua.internal.stages")()
-      handlers[i - 1] = stages.input_loop(T, handle, schema_views(), on_watermark, on_control)
+      local loop = task.has_acks and stages.input_loop_acked or stages.input_loop
+      handlers[i - 1] = loop(T, handle, schema_views(), on_watermark, on_control)
     end
   end
   return handlers
@@ -380,6 +402,8 @@ local function connector_options(x)
 end
 
 --- Events with a time that a function gives get it before they are passed on.
+--
+-- Events that are acknowledged and have such a function come by here when they are replayed, too.
 local function timed_pass(task, x, pass)
   local time_of = type(x.component.time) == "function" and time_function(x)
   if not time_of then return pass end
@@ -403,10 +427,13 @@ local function connector_body(task, x)
   if not ok then error({ text = ("%s: %s"):format(task.who, problem) }, 0) end
   local schema = x.component.schema and records.of(x.component.schema)
   local pass = timed_pass(task, x, x.consumers("default") or x.stages.unread(x))
-  local on_malformed = malformed_handler(task, x, x.consumers("malformed"))
+  acks.output(task, x, "default", pass)
+  local malformed = x.consumers("malformed") or task.has_acks and no_effect
+  local on_malformed = malformed_handler(task, x, acks.output(task, x, "malformed", malformed))
   local function on_watermark(wm) advance(task, 0, wm) end
   local has_time_function = type(x.component.time) == "function"
-  local loop = x.stages.source_loop(x, schema and schema.view, on_watermark, on_malformed, pass)
+  local make_loop = task.has_acks and x.stages.source_loop_acked or x.stages.source_loop
+  local loop = make_loop(x, schema and schema.view, on_watermark, on_malformed, pass, x.outputs)
   local events = {}
   return function()
     local step = C.swffi_task_fill(T)
@@ -475,10 +502,10 @@ end
 
 local function generator_body(task, x)
   local T, connector = task.T, x.component.connector
-  local pass = x.consumers("default") or x.stages.unread(x)
+  local pass = acks.given_output(task, x, "default") or x.stages.unread(x)
   local position = generator_position(task, x, connector.options.count)
   local time_of, saw_time = source_time(task, x), saw_time_function(task)
-  local malformed = x.consumers("malformed")
+  local malformed = acks.given_output(task, x, "malformed")
   local function checked_time(event, time)
     local ms, problem = time_of(event, time)
     if ms == nil then reject(x, malformed, event, problem) end
@@ -495,6 +522,7 @@ local function generator_body(task, x)
     if credit == 0 then return WAIT_TIME end
     T.stamp = C.swffi_stamp(T)
     task.read_clock()
+    acks.mark(task, x)
     local is_ended = loop(credit)
     after_batch(task, credit)
     return is_ended and DONE or RAN
@@ -504,9 +532,9 @@ end
 --- A source that is a table of functions.
 local function custom_body(task, x)
   local T = task.T
-  local encode, pass = x.encoder("emit got"), x.consumers("default") or x.stages.unread(x)
+  local encode, pass = x.encoder("emit got"), acks.given_output(task, x, "default") or x.stages.unread(x)
   local time_of, saw_time = source_time(task, x), saw_time_function(task)
-  local malformed = x.consumers("malformed")
+  local malformed = acks.given_output(task, x, "malformed")
   local instance, made, max_delay = x.instance, 0, x.component.options.max_delay_ms or 0
   local function give(to, event, time)
     local fits, encoded = pcall(encode, event)
@@ -518,15 +546,16 @@ local function custom_body(task, x)
     if ms == nil then return reject(x, malformed, event, problem) end
     instance.n_out = instance.n_out + 1
     made = made + 1
-    to(encoded, ms)
+    local id = to(encoded, ms)
     saw_time(ms)
     T.at = x.at
+    return id
   end
   local named = {}
   local out = {
     emit = function(_, event, time) return give(pass, event, time) end,
     emit_to = function(_, name, event, time)
-      if named[name] == nil then named[name] = x.consumers(name) or x.stages.unread(x) end
+      if named[name] == nil then named[name] = acks.given_output(task, x, name) or x.stages.unread(x) end
       return give(named[name], event, time)
     end,
     watermark = function(_, time) -- promises that no event before `time` will come
@@ -541,6 +570,7 @@ local function custom_body(task, x)
     T.stamp = C.swffi_stamp(T)
     task.read_clock()
     T.at, made = x.at, 0
+    acks.mark(task, x)
     local ok, result = xpcall(x.component.operator.get_events, x.trace, x.self, out)
     C.swffi_task_give_credit(T, credit - made)
     if not ok then x.fail(result, nil, tonumber(T.now_ms)) end
@@ -566,29 +596,51 @@ local function pause(task)
   end
 end
 
+--- Does what others want of a source before it reads on.
+local function follow_orders(task)
+  local T = task.T
+  if T.control ~= T.control_seen then
+    T.control_seen = T.control
+    act_on_control(task, T.control_seen)
+    if T.pause_at == T.control_seen then pause(task) end
+  end
+  fire_processing_timers(task)
+  follow_commits(task)
+  if task.has_acks then acks.follow(task, after_batch) end
+end
+
+--- The input has ended: what is pending is waited for, and replayed where it must be.
+local function await_acks(task)
+  local T = task.T
+  core.acks_end(task.pointer)
+  advance_last(task)
+  after_batch(task, 0)
+  while C.swffi_acks_pending(T) > 0 do
+    wait(task, f.WAIT_ACKS)
+    follow_orders(task)
+  end
+  acks.follow(task, after_batch)
+end
+
 local function source_body(task)
   local x = task.head
   local T, options = task.T, x.component.options
   local connector = x.component.connector
   local rate = options.rate or connector and connector.options.rate
   core.set_source(task.pointer, { rate = rate or nil, max_delay = options.max_delay_ms })
+  acks.prepare(task, x, schema_views())
   local read
   if not connector then read = custom_body(task, x)
   elseif connector.type == "generator" then read = generator_body(task, x)
   else read = connector_body(task, x) end
   return function()
     while T.is_stopping == 0 and not task.was_ended do
-      if T.control ~= T.control_seen then
-        T.control_seen = T.control
-        act_on_control(task, T.control_seen)
-        if T.pause_at == T.control_seen then pause(task) end
-      end
-      fire_processing_timers(task)
-      follow_commits(task)
+      follow_orders(task)
       local step = read()
       if step == DONE then break end
       if step == WAIT_TIME then wait(task, step) else yield(step) end
     end
+    if task.has_acks then await_acks(task) end
   end
 end
 

@@ -52,6 +52,67 @@ local function emit_to_function(x, emitters)
   end
 end
 
+-- Acknowledging by hand ----------------------------------------------------------------------------------------------
+
+local function no_effect() end
+
+local function only_manual(what)
+  return function() error(what .. ": the operator needs manual_ack = true", 2) end
+end
+
+--- What an operator with `manual_ack` needs: x.held has the events it holds. Elsewhere events are not acknowledged at
+-- all, or when apply returns.
+local function acknowledging(task, x, out, emitters)
+  if not x.is_manual then
+    out.ack, out.fail = only_manual("ack"), only_manual("fail")
+    return
+  end
+  if not task.has_acks then
+    out.ack, out.fail = no_effect, no_effect
+    return
+  end
+  local T, held = task.T, x.held
+  local function release(event, has_failed)
+    local name = event ~= nil and held[event]
+    if not name then return end
+    held[event] = nil
+    C.swffi_acks_release(T, name, has_failed)
+  end
+  x.release = release
+  out.ack = function(_, event) release(event, 0) end
+  out.fail = function(_, event) release(event, 1) end
+  --- Emits in the name of held events.
+  local function emit_for(emit, event, time, anchors)
+    for i = 1, #anchors do
+      local name = held[anchors[i]]
+      if name then C.swffi_acks_name(T, name) end
+    end
+    if C.swffi_acks_open_named(T) ~= 0 then error("out of memory for an event", 0) end
+    local ok, problem = pcall(emit, event, time)
+    C.swffi_acks_close(T)
+    if not ok then error(problem, 0) end
+  end
+  local emit_plain, emit_to_plain = out.emit, out.emit_to
+  out.emit = function(self, event, time, anchors)
+    if anchors == nil then return emit_plain(self, event, time) end
+    emit_for(emitters.default, event, time, anchors)
+  end
+  out.emit_to = function(self, name, event, time, anchors)
+    local emit = emitters[name]
+    if anchors == nil or not emit then return emit_to_plain(self, name, event, time) end
+    emit_for(emit, event, time, anchors)
+  end
+end
+
+--- An error acknowledges the event it is about, unless the policy has it replayed.
+local function release_failed(x)
+  local fail = x.fail
+  x.fail = function(err, event, time)
+    fail(err, event, time)
+    if x.policy ~= "fail" then x.release(event, 0) end
+  end
+end
+
 local function check_time(time, what)
   if type(time) ~= "number" or time ~= time then
     error(("%s: expected a time in epoch ms, got %s"):format(what, check.show(time)), 3)
@@ -94,8 +155,10 @@ local function collector(task, x, state, keyed, encode)
   local emit = x.stages.emitter(x, state, encode, pass)
   local T = task.T
   local out = keyed and timer_methods(task, x, keyed) or {}
+  local named = named_emitters(x, state, encode)
   out.emit = function(_, event, time) emit(event, time) end
-  out.emit_to = emit_to_function(x, named_emitters(x, state, encode))
+  out.emit_to = emit_to_function(x, named)
+  acknowledging(task, x, out, setmetatable({ default = emit }, { __index = named }))
   out.now = function() return tonumber(C.swffi_now_ms(T)) end
   local fields = {
     time = function() return x.moment.time end,
@@ -379,6 +442,12 @@ function builders.apply(task, x)
   local on_timer = operator and operator.on_timer or component.options.on_timer
   local state = { from = "" }
   x.state = state
+  x.is_manual = component.options.manual_ack or operator and operator.manual_ack or false
+  if x.is_manual and task.has_acks then
+    x.held = setmetatable({}, { __mode = "k" })
+    release_failed(x)
+    core.acks_holder(task.pointer, x.index)
+  end
   local keyed
   if component.keyed or on_timer then
     local schema = component.state_schema and records.of(component.state_schema)
@@ -417,6 +486,11 @@ local function from_stream(x, stream, pass)
     state.from = stream
     return pass(event, time, entry)
   end
+end
+
+--- The stage of a component that acknowledges by hand holds each event while it is at work, and until it is released.
+local function holding(x, pass)
+  return x.held and x.stages.held(x, x.held, pass) or pass
 end
 
 local function input_count(x)
@@ -471,7 +545,7 @@ function M.build(task, x)
   instantiate(x)
   local op = x.component.op
   if op ~= "source" then
-    connect_inputs(task, x, checked(x, builders[op](task, x)))
+    connect_inputs(task, x, holding(x, checked(x, builders[op](task, x))))
   end
   M.setup(x)
   snapshot.recommit(x)

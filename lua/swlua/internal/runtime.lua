@@ -99,6 +99,7 @@ local function port_stage(task, x, edge_index, edge, may_collect)
   local to_row, send, fits = task.to_row, nil, nil
   if x.component.schema and edge.output ~= "dead_letters" and edge.output ~= "malformed" then
     send, fits, to_row = record_sender(task, records.of(x.component.schema))
+    if task.has_acks then send = nil end -- What it descends from is written behind a whole row.
     may_collect = false
   end
   local port = cast(f.port_p, task.ports[edge_index])
@@ -119,6 +120,7 @@ local function port_stage(task, x, edge_index, edge, may_collect)
   local function put(row) return C.swffi_port_put(T, port, row) end
   local slow = port_slow_path(task, x, port, stages, put)
   if send and PLAIN_GROUPINGS[edge.grouping] then return stages.port_of_tables(x, port, to_row, slow, fits, send) end
+  if task.has_acks and edge.grouping == "broadcast" then may_collect = false end -- Each copy has an edge of its own.
   local direct = stages.port(x, port, to_row, slow)
   return may_collect and collect.stages(task, x, task.ports[edge_index], nil, direct)(true) or direct
 end
@@ -305,7 +307,7 @@ local function context(task, desc)
       or (component.connector and component.connector.fn),
     about = { id = task.number, count = task.count, job = task.job.name, component = component.name,
       restored = core.restored_version(task.pointer, component.name) ~= nil },
-    has_checkpoints = core.has_checkpoints(task.pointer),
+    has_checkpoints = core.has_checkpoints(task.pointer), has_acks = task.has_acks,
   }
   if component.behind_dead_letters and x.policy == "dead-letter" then x.policy = "skip" end
   x.set_aside = set_aside_function(task, x)
@@ -328,7 +330,7 @@ local function context(task, desc)
 end
 
 --- The watermark domain of a component: its own for event_time, and for a keyed operator whose events may be gathered
--- (stages.lua); else that of what it reads.
+-- (stages.lua), which those that are acknowledged are not; else that of what it reads.
 local function set_domain(task, x)
   if x.component.op == "event_time" then
     task.domains = task.domains + 1
@@ -346,7 +348,8 @@ local function set_domain(task, x)
       if has_records and edge.fields and core.edge(task.worker, i - 1) then by_fields = edge end
     end
   end
-  if by_fields and inputs == 1 and x.component.op == "apply" and x.component.keyed and task.domains < 7 then
+  local may_gather = x.component.op == "apply" and x.component.keyed and task.domains < 7 and not task.has_acks
+  if by_fields and inputs == 1 and may_gather then
     task.domains = task.domains + 1
     x.upstream_domain, x.domain = x.domain, task.domains
   end
@@ -394,6 +397,7 @@ local function make_task(worker, job, edges, desc, options)
     worker = worker, job = job, edges = edges, options = options, pointer = desc.task, T = cast(f.task_p, desc.task),
     number = desc.number, count = desc.count, ports = desc.ports, inputs = desc.inputs, by_index = {}, order = {},
     anchors = {}, domains = 0, collectors = {}, sample = not options.strict and records.sample() or nil,
+    has_acks = core.has_acks(desc.task),
   }
   main.prepare(task)
   task.to_row, task.record_row_maker = row_maker(task), record_row_maker(task)

@@ -43,15 +43,32 @@ end
 
 -- At a barrier -------------------------------------------------------------------------------------------------------
 
---- What get_state returned is saved with its version; nil too, so that it stands for what was saved before.
-local function save_instance(x)
-  local operator = x.component.operator
-  if not (operator and operator.get_state) then return end
+--- What get_state returns is saved with its version; nil too, so that it stands for what was saved before.
+local function instance_bytes(x)
   x.task.at = x.at
-  local ok, state = xpcall(operator.get_state, x.trace, x.self)
+  local ok, state = xpcall(x.component.operator.get_state, x.trace, x.self)
   if not ok then return fail(x, "get_state", state) end
   local fits, bytes = pcall(packed, { version = version_of(x), state = state })
   if not fits then return fail(x, "get_state", bytes) end
+  return bytes
+end
+
+--- Where a source in Lua stands: what is saved of it as its position, or as its state. nil: it cannot say.
+function M.position(task, x)
+  if task.save_position then return (packed(task.save_position())) end
+  local operator = x.component.operator
+  return operator and operator.get_state and instance_bytes(x) or nil
+end
+
+--- The same for the checkpoint: before the oldest event that is not acknowledged.
+local function saved_position(task, x)
+  return core.acks_position(task.pointer) or M.position(task, x)
+end
+
+local function save_instance(task, x)
+  local operator = x.component.operator
+  if not (operator and operator.get_state) then return end
+  local bytes = x.component.op == "source" and saved_position(task, x) or instance_bytes(x)
   core.snapshot_put(x.task_pointer, x.index, "instance", bytes)
 end
 
@@ -78,11 +95,11 @@ function M.begin(task, id, is_final, is_ended)
   if not is_taken then return end
   task.T.at = 0
   if task.save_position then
-    core.snapshot_put(task.pointer, task.head.index, "source", (packed(task.save_position())))
+    core.snapshot_put(task.pointer, task.head.index, "source", saved_position(task, task.head))
   end
   task.saving = {}
   for _, x in ipairs(task.order) do
-    save_instance(x)
+    save_instance(task, x)
     prepare_sink(x, id)
     if x.keyed then
       core.keyed_begin_save(x.keyed_anchor, x.component.keyed)

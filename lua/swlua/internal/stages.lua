@@ -444,6 +444,25 @@ function M.collected(x, box, flush, direct)
   end
 end
 
+--- The same where events are acknowledged: what each descends from is set aside with it.
+function M.collected_acked(x, box, flush, direct)
+  local task, domain = x.task, x.domain
+  local wm = task.wm
+  local events, times, stamps, watermarks = box.events, box.times, box.stamps, box.watermarks
+  local anchors = box.anchors
+  return function(event, time)
+    if type(event) ~= "table" then
+      if box.count > 0 then flush() end
+      return direct(event, time)
+    end
+    local n = box.count + 1
+    box.count = n
+    events[n], times[n], stamps[n], watermarks[n] = event, time, task.stamp, wm[domain]
+    C.swffi_acks_reserve(task, anchors + n)
+    if n == COLLECT then flush() end
+  end
+end
+
 --- A sink that takes no notice.
 function M.null_sink(x)
   local instance, is_fed = x.instance, x.is_fed
@@ -489,6 +508,59 @@ function M.input_loop(task, handle, view_of, on_watermark, on_control)
   end
 end
 
+--- The same where events are acknowledged.
+function M.input_loop_acked(task, handle, view_of, on_watermark, on_control)
+  return function(batch, input, events)
+    local p = cast(bytes_p, batch.data)
+    for i = 1, batch.count do
+      local row = cast(row_p, p)
+      local len = row.len
+      if row.kind ~= 0 then
+        on_control(row, input)
+      else
+        if row.wm > input.wm then on_watermark(row.wm, input) end
+        task.stamp = row.stamp
+        C.swffi_acks_open_row(task, row)
+        local schema = row.schema
+        if schema == 0 then
+          handle(row, events[i], tonumber(row.time))
+        else
+          handle(row, view_of[schema](row), tonumber(row.time))
+        end
+        C.swffi_acks_close(task)
+      end
+      p = p + len
+    end
+  end
+end
+
+--- An event of a source in Lua, where events are acknowledged. `output` is its number in the source's task.replay_to.
+-- Returns the event's id.
+function M.given(x, to_row, output, pass)
+  local task, fail = x.task, x.fail
+  return function(event, time)
+    local ok, row = pcall(to_row, event, time)
+    if not ok then return fail(row, event, time) end
+    local id = C.swffi_acks_open_new(task, row, output)
+    if id == 0 then return fail("out of memory for a pending event", event, time) end
+    pass(event, time)
+    C.swffi_acks_close(task)
+    return id
+  end
+end
+
+--- apply with `manual_ack`, where events are acknowledged: the event is held until the operator releases it. It may be
+-- kept until then, a record too.
+function M.held(x, held, pass)
+  local task, copy = x.task, x.copy
+  return function(event, time, entry)
+    if type(event) == "cdata" then event = copy(event) end
+    held[event] = C.swffi_acks_open_held(task)
+    pass(event, time, entry)
+    C.swffi_acks_close(task)
+  end
+end
+
 --- Reads the batch of a source in C: all rows of one shape.
 function M.source_loop(x, view, on_watermark, on_malformed, pass)
   local task, instance = x.task, x.instance
@@ -504,6 +576,33 @@ function M.source_loop(x, view, on_watermark, on_malformed, pass)
       else
         instance.n_out = instance.n_out + 1
         pass(view and view(row) or events[i], tonumber(row.time))
+      end
+      p = p + len
+    end
+  end
+end
+
+--- The same where events are acknowledged; `outputs` has the numbers of what events and malformed input go to.
+function M.source_loop_acked(x, view, on_watermark, on_malformed, pass, outputs)
+  local task, instance, fail = x.task, x.instance, x.fail
+  local default, malformed = outputs.default, outputs.malformed
+  return function(batch, events)
+    local p = cast(bytes_p, batch.data)
+    for i = 1, batch.count do
+      local row = cast(row_p, p)
+      local len, is_event = row.len, row.kind == 0
+      if row.wm > task.wm[0] then on_watermark(row.wm) end
+      task.stamp = row.stamp
+      if C.swffi_acks_open_new(task, row, is_event and default or malformed) == 0 then
+        fail("out of memory for a pending event", nil, tonumber(row.time))
+      else
+        if is_event then
+          instance.n_out = instance.n_out + 1
+          pass(view and view(row) or events[i], tonumber(row.time))
+        else
+          on_malformed(events[i], tonumber(row.time))
+        end
+        C.swffi_acks_close(task)
       end
       p = p + len
     end
