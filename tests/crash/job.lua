@@ -48,6 +48,12 @@ function M.new(options)
   return self
 end
 
+--- Empties its folder of all but the input, as if it had never run.
+function Job:reset()
+  process.shell("cd '%s' && find . -mindepth 1 -maxdepth 1 ! -name 'input-*' -exec rm -rf {} +", self.folder)
+  self.seen, self.kills, self.starts = "", 0, 0
+end
+
 function Job:remove()
   process.shell("rm -rf '%s'", self.folder)
 end

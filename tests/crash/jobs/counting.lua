@@ -5,7 +5,7 @@ local sw = require("swlua")
 local readers = sw.args.readers or 1
 local job = sw.job("counting", {
   delivery = sw.args.delivery or "exactly-once", parallelism = readers,
-  checkpoint = { interval = "1ms", retain = 3 }, restart = { attempts = sw.args.restarts or 0 },
+  checkpoint = { interval = "1ms", retain = 3 }, restart = { attempts = sw.args.restarts or 0, delay = "1ms" },
 })
 
 local function relay()
