@@ -27,7 +27,8 @@ struct sw_checkpointing {
 
 static void on_skip(void *arg, const char *text)
 {
-    const sw_checkpointing *c = arg;
+    sw_checkpointing *c = arg;
+    c->is_back = true;
     sw_log(SW_LOG_WARN, c->job.name, "%s", text);
 }
 
@@ -76,7 +77,7 @@ static int open_restore(sw_checkpointing *c, sw_error *err)
         leave_finished(c);
         return SW_OK;
     }
-    c->is_back = sw_restore_meta(c->restore)->id < c->newest;
+    if (sw_restore_meta(c->restore)->id < c->newest) c->is_back = true;
     if (c->job.script_path != NULL) tell_origin(c);
     return SW_OK;
 }
@@ -251,6 +252,7 @@ static int rewind_last(last_values *last)
     if (last->value.size == 0 || open_value(&saved, &ops, &value, &len) != SW_OK || ops == NULL) return SW_OK;
     const sw_checkpointing *c = last->c;
     if (ops->rewind == NULL) {
+        if (!c->is_back) return SW_OK;
         sw_log(SW_LOG_WARN, c->job.name, "what a sink wrote behind checkpoint %llu cannot be taken back",
                (unsigned long long)sw_restore_meta(c->restore)->id);
         return SW_OK;
@@ -273,17 +275,19 @@ static int note_last(void *arg, const sw_saved *saved)
     return sw_buf_append(&last->value, saved->value, saved->value_len);
 }
 
-/* Shows what the restored checkpoint holds, and takes back what was shown behind it when the job goes back. */
-static int restore_sinks(sw_checkpointing *c, sw_error *err)
+/* Shows what the restored checkpoint holds, and takes back what was shown behind it when the job goes back. Under
+ * exactly-once that is done each time: a process that died while it went back leaves no other trace of it. */
+static int restore_sinks(sw_checkpointing *c, sw_delivery delivery, sw_error *err)
 {
+    bool takes_back = c->is_back || delivery == SW_EXACTLY_ONCE;
     const sw_checkpoint_meta *meta = sw_restore_meta(c->restore);
     int rc = SW_OK;
     for (uint32_t i = 0; i < meta->component_count && rc == SW_OK; i++) {
         const char *name = meta->components[i].name;
         last_values last = { .c = c, .err = err };
         rc = sw_restore_parts(c->restore, name, SW_SAVED_SINK, recommit, err, err);
-        if (rc == SW_OK && c->is_back) rc = sw_restore_parts(c->restore, name, SW_SAVED_SINK, note_last, &last, err);
-        if (rc == SW_OK && c->is_back) rc = rewind_last(&last);
+        if (rc == SW_OK && takes_back) rc = sw_restore_parts(c->restore, name, SW_SAVED_SINK, note_last, &last, err);
+        if (rc == SW_OK && takes_back) rc = rewind_last(&last);
         sw_buf_deinit(&last.value);
         if (rc != SW_OK) sw_error_prepend(err, "%s", name);
     }
@@ -355,7 +359,7 @@ int sw_checkpointing_begin(sw_checkpointing *c, sw_engine *engine, lua_State *L,
     c->graph = engine->graph;
     int rc = describe_components(c, L, err);
     if (rc == SW_OK && c->restore != NULL) rc = compare(c, L, err);
-    if (rc == SW_OK && c->restore != NULL) rc = restore_sinks(c, err);
+    if (rc == SW_OK && c->restore != NULL) rc = restore_sinks(c, engine->options.delivery, err);
     const sw_coordinator_options options = {
         .first_id = (uint32_t)sw_checkpoints_next_id(c->store),
         .interval_ms = c->job.settings.interval_ms,

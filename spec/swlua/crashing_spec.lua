@@ -5,7 +5,7 @@ describe("a job that crashes at random scheduling steps and goes on from its las
   it("shows under exactly-once what a run without crashes shows, in order where there is one", function()
     local differences, crashes = crashing.run_all(1, 250, "exactly-once")
     assert.same({}, differences)
-    assert.is_true(crashes > 300)
+    assert.is_true(crashes > 250)
   end)
 
   it("loses nothing under at-least-once", function()

@@ -30,6 +30,15 @@ local function write_input(folder, count, files)
   for f = 1, files do process.write(("%s/input-%d.jsonl"):format(folder, f), table.concat(parts[f])) end
 end
 
+--- The engine's process ends with the supervisor's, and its lock with it.
+local function wait_for_end(pid)
+  local began = process.now()
+  while process.is_alive(pid) do
+    assert(process.now() - began < 10, "an engine without a supervisor goes on")
+    process.yield()
+  end
+end
+
 ---@param options { events: integer, files: integer?, job: string?, set: table<string, any>?, arguments: string[]? }
 ---@return swlua.crash.Job
 function M.new(options)
@@ -46,6 +55,29 @@ function M.new(options)
   end
   for _, argument in ipairs(options.arguments or {}) do self.arguments[#self.arguments + 1] = argument end
   return self
+end
+
+--- Ids of the checkpoints in its state directory, ascending, and the greatest (0: none).
+function Job:checkpoints()
+  local ids = {}
+  for _, name in ipairs(process.list(self.folder .. "/state/checkpoints")) do
+    local id = name:match("^(%d+)%.mdb$") or name:match("^(%d+)%.full%.mdb$")
+    if id then ids[#ids + 1] = tonumber(id) end
+  end
+  table.sort(ids)
+  return ids, ids[#ids] or 0
+end
+
+--- Waits until no engine has the state directory: one whose supervisor was killed ends with it.
+function Job:wait_for_lock()
+  local pid = tonumber((process.read(self.folder .. "/state/OWNER") or ""):match("%d+"))
+  if pid then wait_for_end(pid) end
+end
+
+--- Empties its folder of all but the input, as if it had never run.
+function Job:reset()
+  process.shell("cd '%s' && find . -mindepth 1 -maxdepth 1 ! -name 'input-*' -exec rm -rf {} +", self.folder)
+  self.seen, self.kills, self.starts = "", 0, 0
 end
 
 function Job:remove()
@@ -86,15 +118,6 @@ function Job:run(environment, extra)
   if status ~= 0 then error(("exit status %d: %s"):format(status, self:said())) end
   self:look()
   return self:output()
-end
-
---- The engine's process ends with the supervisor's, and its lock with it.
-local function wait_for_end(pid)
-  local began = process.now()
-  while process.is_alive(pid) do
-    assert(process.now() - began < 10, "an engine without a supervisor goes on")
-    process.yield()
-  end
 end
 
 --- Starts it and kills it again after a time drawn below `seconds`, until it has come to its end or was killed

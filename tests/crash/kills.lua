@@ -71,6 +71,31 @@ function M.below_the_supervisor(t, kills)
   end
 end
 
+--- All that the sinks of jobs/mixed.lua have shown.
+local function mixed_output(job)
+  local pipe = io.popen(("cd '%s' && cat short.jsonl output.jsonl $(ls custom.* 2>/dev/null | grep -v tmp)")
+    :format(job.folder))
+  local text = pipe:read("*a")
+  pipe:close()
+  return text
+end
+
+--- Several sinks, one in Lua, and sources that end at different times.
+function M.several_sinks(t, kills)
+  local options = { events = EVENTS, job = "mixed", set = { rate = RATE / 2 } }
+  local whole = jobs.new(options)
+  whole:run()
+  local due, done = mixed_output(whole), 0
+  whole:remove()
+  while done < kills do
+    local job = jobs.new(options)
+    job:run_with_kills(0.3, kills - done)
+    t:check(("%d kills, several sinks"):format(job.kills), mixed_output(job) ~= due and "the output differs" or nil)
+    done = done + job.kills
+    job:remove()
+  end
+end
+
 --- At random times under at-least-once.
 function M.at_least_once(t, kills)
   local done, number = 0, 0

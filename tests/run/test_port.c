@@ -576,6 +576,19 @@ static void a_watermark_reaches_every_channel(void **state)
     }
 }
 
+static void a_watermark_waits_for_rows_that_a_task_amid_a_batch_holds(void **state)
+{
+    (void)state;
+    open_port(SW_GROUPING_GLOBAL, 8);
+    f.wm = 100;
+    f.port.is_amid = true;
+    assert_true(sw_port_flush(&f.port, 1, true));
+    for (int r = 0; r < RECEIVERS; r++) assert_null(sw_channel_front(f.channels[r]));
+    f.port.is_amid = false;
+    assert_true(sw_port_flush(&f.port, 2, true));
+    for (int r = 0; r < RECEIVERS; r++) assert_int_equal(only_watermark(r), 100);
+}
+
 static void an_event_carries_the_watermark_that_stood_when_it_was_put(void **state)
 {
     (void)state;
@@ -657,6 +670,7 @@ int main(void)
         TEST(a_flush_of_all_publishes_all),
         TEST(what_no_slot_is_free_for_stays_noted_also_at_time_zero),
         TEST(a_watermark_reaches_every_channel),
+        TEST(a_watermark_waits_for_rows_that_a_task_amid_a_batch_holds),
         TEST(an_event_carries_the_watermark_that_stood_when_it_was_put),
         TEST(a_control_row_goes_to_every_channel_though_it_is_full),
         TEST(a_port_survives_every_allocation_failure),

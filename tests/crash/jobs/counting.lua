@@ -5,11 +5,11 @@ local sw = require("swlua")
 local readers = sw.args.readers or 1
 local job = sw.job("counting", {
   delivery = sw.args.delivery or "exactly-once", parallelism = readers,
-  checkpoint = { interval = "1ms", retain = 3 }, restart = { attempts = sw.args.restarts or 0 },
+  checkpoint = { interval = "1ms", retain = 3 }, restart = { attempts = sw.args.restarts or 0, delay = "1ms" },
 })
 
 local function relay()
-  return {
+  local operator = {
     setup_instance = function(self, _, state) self.n = state and state.n or 0 end,
     apply = function(self, event, out)
       self.n = self.n + 1
@@ -23,6 +23,8 @@ local function relay()
       return list
     end,
   }
+  if sw.args.rescale == "no" then operator.rescale = nil end
+  return operator
 end
 
 local function count_table(event, out, state)
@@ -36,8 +38,24 @@ local function count_record(event, out, state)
   out:emit({ from = "records", g = event.g, n = state.n })
 end
 
+--- Version 1 is that of the plain function; 2 and later keep the sum under another name.
+local function tables()
+  if not sw.args.version then return count_table end
+  return {
+    apply = function(_, event, out, state)
+      state.n = (state.n or 0) + 1
+      state.total = (state.total or 0) + event.i
+      out:emit({ from = "tables", k = event.k, n = state.n, sum = sw.args.sums and state.total or nil })
+    end,
+    version = sw.args.version,
+    upgrade = sw.args.upgrade ~= "no" and function(state)
+      return { n = state.n, total = state.total or state.sum }
+    end or nil,
+  }
+end
+
 local input = job:source("input", sw.from.file(sw.args.input or "input-*.jsonl"), { rate = sw.args.rate })
-local all = input:key_by("k"):apply("tables", count_table)
+local all = input:key_by("k"):apply("tables", tables())
 if sw.args.shape ~= "line" then
   local relayed = input:shuffle():apply("relay", relay())
   local grouped = input:key_by("g"):apply("records", count_record, { state = sw.record({ n = "i64" }) })
