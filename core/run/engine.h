@@ -71,7 +71,8 @@ typedef struct sw_engine {
     uint32_t *first_channel;            /* by edge: index in channels of (sender 0, receiver 0) */
     uint32_t channel_count;             /* entries of channels */
     sw_rng rng;                         /* sim: draws the next task */
-    pthread_mutex_t lock;               /* guards failure, and the start line */
+    pthread_mutex_t lock;               /* guards failure, inquiries, and the start line */
+    struct sw_inquiry *answered;        /* what tasks have answered; guarded by lock */
     pthread_cond_t started;             /* workers wait here until all are set up */
     uint32_t started_count;             /* workers set up */
     _Atomic bool has_started;           /* all of them were, without a failure */

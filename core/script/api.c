@@ -10,6 +10,7 @@
 #include "base/num.h"
 #include "io/registry.h"
 #include "run/engine.h"
+#include "script/inquiries.h"
 #include "script/keyed_fields.h"
 #include "script/embedded.h"
 #include "script/ffi.h"
@@ -556,6 +557,11 @@ int l_open_core(lua_State *L)
         { "has_checkpoints", l_has_checkpoints },
         { "set_commits", l_set_commits },
         { "committed", l_committed },
+        { "inquiry_next", l_inquiry_next },
+        { "inquiry_put_entry", l_inquiry_put_entry },
+        { "inquiry_put_part", l_inquiry_put_part },
+        { "inquiry_end", l_inquiry_end },
+        { "keyed_after", l_keyed_after },
         { "fail", l_fail },
         { "log", l_log },
         { "dead_letter", l_dead_letter },

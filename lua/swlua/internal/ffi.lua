@@ -46,7 +46,7 @@ local function check_layout()
     ffi.offsetof("sw_instance", "fed_by"),
     ffi.offsetof("sw_input", "batch"), ffi.offsetof("sw_input", "is_ended"),
     ffi.offsetof("sw_task", "timer_ms"), ffi.offsetof("sw_task", "at"), ffi.offsetof("sw_task", "number"),
-    ffi.offsetof("sw_task", "is_released"),
+    ffi.offsetof("sw_task", "is_released"), ffi.offsetof("sw_task", "asked"),
     ffi.offsetof("sw_task", "rows"), ffi.offsetof("sw_task", "err"),
   }
   for i, value in ipairs(found) do
