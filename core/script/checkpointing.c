@@ -160,11 +160,11 @@ static void push_components(lua_State *L, const sw_saved_component *components, 
     }
 }
 
-/* Asks engine.compare(saved, present, dropped): SW_ESTATE with all problems, else logs what has changed. */
-static int compare(const sw_checkpointing *c, lua_State *L, sw_error *err)
+/* Calls an engine function with (saved, present, dropped); leaves its two results on the stack. */
+static int call_with_components(const sw_checkpointing *c, lua_State *L, const char *name, sw_error *err)
 {
     const sw_checkpoint_meta *meta = sw_restore_meta(c->restore);
-    int rc = sw_script_push(L, "swlua.internal.engine", "compare_saved", err);
+    int rc = sw_script_push(L, "swlua.internal.engine", name, err);
     if (rc != SW_OK) return rc;
     push_components(L, meta->components, meta->component_count);
     push_components(L, c->components, c->graph->component_count);
@@ -173,12 +173,35 @@ static int compare(const sw_checkpointing *c, lua_State *L, sw_error *err)
         lua_pushstring(L, c->job.drops[i]);
         lua_rawseti(L, -2, (int)i + 1);
     }
-    if ((rc = sw_script_call(L, 3, 2, err)) != SW_OK) return rc;
+    return sw_script_call(L, 3, 2, err);
+}
+
+/* SW_ESTATE with all that forbids to go on, else logs what has changed. */
+static int compare(const sw_checkpointing *c, lua_State *L, sw_error *err)
+{
+    int rc = call_with_components(c, L, "compare_saved", err);
+    if (rc != SW_OK) return rc;
     const char *problems = lua_tostring(L, -2), *changes = lua_tostring(L, -1);
     if (changes != NULL && changes[0] != '\0') sw_log(SW_LOG_INFO, c->job.name, "%s", changes);
     if (problems != NULL && problems[0] != '\0')
         rc = sw_error_set(err, SW_ESTATE, "%s cannot go on from checkpoint %llu: %s", c->job.name,
-                          (unsigned long long)meta->id, problems);
+                          (unsigned long long)sw_restore_meta(c->restore)->id, problems);
+    lua_pop(L, 2);
+    return rc;
+}
+
+int sw_checkpointing_tell(const sw_graph *graph, sw_restore *restore, lua_State *L, sw_buf *out, uint32_t *refused,
+                          sw_error *err)
+{
+    sw_checkpointing c = { .graph = graph, .restore = restore };
+    size_t len = 0;
+    int rc = describe_components(&c, L, err);
+    if (rc == SW_OK) rc = call_with_components(&c, L, "tell_saved", err);
+    sw_free(c.components);
+    if (rc != SW_OK) return rc;
+    const char *lines = lua_tolstring(L, -2, &len);
+    *refused = (uint32_t)lua_tonumber(L, -1);
+    if (sw_buf_append(out, lines, len) != SW_OK) rc = sw_error_set(err, SW_ENOMEM, "out of memory");
     lua_pop(L, 2);
     return rc;
 }
