@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/job_options.h"
+#include "cli/saved.h"
+#include "cli/text.h"
 
 #define EXPLAIN_MODULE "swlua.explain"
 #define EVENTS_DEFAULT "10000"
@@ -11,21 +13,22 @@
 enum {
     OPTION_EXPLAIN = SW_JOB_OPTION_END,
     OPTION_EVENTS,
-    OPTION_LATER, /* all that this version does not have */
+    OPTION_AGAINST,
 };
 
 static const sw_cli_option check_options[] = {
     SW_JOB_OPTIONS,
     { OPTION_EXPLAIN, "explain", NULL, "runs a sample, and says which code the JIT does not compile and why" },
     { OPTION_EVENTS, "events", "N", "events of each source in the sample; default " EVENTS_DEFAULT },
-    { OPTION_LATER, "against", "STATE_DIR", NULL },
+    { OPTION_AGAINST, "against", "STATE_DIR", "what going on from the latest checkpoint there would mean" },
     { 0 },
 };
 
 typedef struct check_settings {
-    sw_job_options job; /* which job */
-    const char *events; /* size of the sample */
-    bool is_explain;    /* --explain */
+    sw_job_options job;  /* which job */
+    const char *events;  /* size of the sample */
+    const char *against; /* a state directory, or a job's name; NULL: none */
+    bool is_explain;     /* --explain */
 } check_settings;
 
 static int set_option(void *arg, int id, const char *value, sw_error *err)
@@ -33,6 +36,7 @@ static int set_option(void *arg, int id, const char *value, sw_error *err)
     check_settings *settings = arg;
     uint64_t count;
     switch (id) {
+    case OPTION_AGAINST: settings->against = value; return SW_OK;
     case OPTION_EXPLAIN: settings->is_explain = true; return SW_OK;
     case OPTION_EVENTS: settings->events = value; return sw_cli_read_count(value, 1, 1ull << 53, &count, err);
     default: return sw_job_options_set(&settings->job, id, value, err);
@@ -80,16 +84,57 @@ static int explain(sw_job_options *options, const char *events)
     return status;
 }
 
+/* --- comparing with what is saved --------------------------------------------------------------------------------- */
+
+static void print_origin(const sw_checkpoint_meta *meta)
+{
+    char taken[SW_TEXT_SIZE];
+    printf("\ngoing on from checkpoint %llu of %s, taken %s:\n", (unsigned long long)meta->id, meta->job,
+           sw_text_time(taken, meta->time_ms));
+}
+
+static int tell(sw_runner *runner, sw_restore *restore, sw_error *err)
+{
+    const sw_checkpoint_meta *meta = sw_restore_meta(restore);
+    sw_buf lines = { 0 };
+    uint32_t refused = 0;
+    int rc = sw_checkpointing_tell(&runner->graph, restore, runner->scripts[0]->L, &lines, &refused, err);
+    if (rc == SW_OK) {
+        print_origin(meta);
+        fwrite(lines.data, 1, lines.size, stdout);
+        if (meta->is_finished) puts("its input had ended: swlua run starts afresh, unless --from says otherwise");
+        if (refused > 0) rc = sw_error_set(err, SW_ESTATE, "%s cannot go on from it", runner->job);
+    }
+    sw_buf_deinit(&lines);
+    return rc;
+}
+
+static int check_against(sw_runner *runner, const char *against)
+{
+    sw_checkpoints *checkpoints = NULL;
+    sw_restore *restore = NULL;
+    sw_error err;
+    int rc = sw_saved_open(&checkpoints, against, &err);
+    if (rc == SW_OK) rc = sw_saved_restore(&restore, checkpoints, "latest", &err);
+    if (rc == SW_OK) rc = tell(runner, restore, &err);
+    sw_restore_close(restore);
+    sw_checkpoints_close(checkpoints);
+    if (rc == SW_OK) return SW_EXIT_OK;
+    fprintf(stderr, "swlua check: %s\n", err.text);
+    return rc == SW_ENOMEM ? SW_EXIT_FAILED : SW_EXIT_STATE;
+}
+
 /* --- checking ----------------------------------------------------------------------------------------------------- */
 
 /* The script has no problems of its own; what the plan objects to shows when the engine is opened. */
-static int check_plan(const sw_job_options *options)
+static int check_plan(const sw_job_options *options, const char *against)
 {
     sw_runner runner;
     int status = sw_job_open(&runner, options);
     if (status == SW_EXIT_OK) {
         uint32_t count = runner.graph.component_count;
         printf("ok: %s, %u component%s\n", runner.job, count, count == 1 ? "" : "s");
+        if (against != NULL) status = check_against(&runner, against);
     }
     sw_runner_close(&runner);
     return status;
@@ -113,7 +158,7 @@ static int check_script(check_settings *settings)
     sw_buf_deinit(&problems);
     sw_buf_deinit(&warnings);
     if (status != SW_EXIT_OK) return status;
-    return settings->is_explain ? explain(options, settings->events) : check_plan(options);
+    return settings->is_explain ? explain(options, settings->events) : check_plan(options, settings->against);
 }
 
 static int run_check(const sw_command *command, int argc, char **argv)
@@ -123,6 +168,7 @@ static int run_check(const sw_command *command, int argc, char **argv)
     sw_error err;
     int status;
     sw_job_options_init(&settings.job);
+    settings.job.config.is_detached = true;
     if (sw_command_begin(command, argc, argv, set_option, &settings, &parsed, &status)) {
         if (sw_job_options_take_script(&settings.job, &parsed, &err) == SW_OK) status = check_script(&settings);
         else status = sw_command_misused(command, "%s", err.text);
@@ -136,7 +182,10 @@ const sw_command sw_command_check = {
     .arguments = "SCRIPT [options] [-- script arguments]",
     .summary = "loads and validates the graph, runs nothing",
     .notes = "Each problem is one line, file:line: text, on standard error; with any of them the exit status "
-             "is 3.",
+             "is 3.\n"
+             "--against says of each component whether its saved state is kept, upgraded, dropped or refused; exit "
+             "status 4\n"
+             "when the job cannot go on.",
     .options = check_options,
     .run = run_check,
 };

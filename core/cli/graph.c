@@ -274,6 +274,7 @@ static int run_graph(const sw_command *command, int argc, char **argv)
     sw_error err;
     int status;
     sw_job_options_init(&settings.job);
+    settings.job.config.is_detached = true;
     if (sw_command_begin(command, argc, argv, set_option, &settings, &parsed, &status)) {
         if (sw_job_options_take_script(&settings.job, &parsed, &err) == SW_OK) status = show_graph(&settings);
         else status = sw_command_misused(command, "%s", err.text);

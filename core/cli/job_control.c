@@ -193,6 +193,14 @@ static void stop(void *arg, sw_control_request *request, const sw_message *messa
     }
 }
 
+/* --- state -------------------------------------------------------------------------------------------------------- */
+
+static void state(void *arg, sw_control_request *request, const sw_message *message)
+{
+    sw_job_control *job = arg;
+    sw_job_state_ask(&job->state, request, message);
+}
+
 /* --- the life of it ----------------------------------------------------------------------------------------------- */
 
 void sw_job_control_init(sw_job_control *job, sw_runner *runner, void (*end_at_once)(void))
@@ -202,6 +210,7 @@ void sw_job_control_init(sw_job_control *job, sw_runner *runner, void (*end_at_o
     *job = (sw_job_control){
         .runner = runner,
         .end_at_once = end_at_once,
+        .state.runner = runner,
         .began_ns = page != NULL ? page->began_ns : now_ns,
         .measured_ns = now_ns,
     };
@@ -210,7 +219,7 @@ void sw_job_control_init(sw_job_control *job, sw_runner *runner, void (*end_at_o
 /* A job runs well without: what went wrong is a warning. */
 static void open_control(sw_job_control *job)
 {
-    const sw_control_ops ops = { job, ps, stop, checkpoint, savepoint, NULL };
+    const sw_control_ops ops = { job, ps, stop, checkpoint, savepoint, state };
     sw_runner *runner = job->runner;
     sw_buf path = { 0 };
     sw_error err;
@@ -236,6 +245,7 @@ void sw_job_control_tick(sw_job_control *job)
 
 void sw_job_control_close(sw_job_control *job)
 {
+    sw_job_state_close(&job->state); /* Its replies still find the socket. */
     sw_control_close(job->control);
     job->control = NULL;
     if (job->has_made_dir) sw_fs_remove(job->runner->state_dir, NULL); /* Stays where something else is in it. */

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cli/job_state.h"
 #include "script/runner.h"
 #include "serve/control.h"
 
@@ -21,6 +22,7 @@ typedef struct sw_job_control {
     sw_control *control;       /* owned; NULL: not open, or could not be opened */
     bool is_tried;             /* it was tried to open it */
     bool has_made_dir;         /* the state directory was not there before */
+    sw_job_state state;        /* what is asked of its tasks */
     int64_t began_ns;          /* clock when the job was started, restarts included */
     int64_t measured_ns;       /* clock at the last measurement */
     uint64_t measured_events;  /* taken in by then */

@@ -15,6 +15,7 @@
 enum {
     OPTION_STATE = SW_JOB_OPTION_END,
     OPTION_FROM,
+    OPTION_WITH_CODE,
     OPTION_DROP_STATE,
     OPTION_REPORT,
     OPTION_PROGRESS,
@@ -32,6 +33,7 @@ static const sw_cli_option run_options[] = {
     { OPTION_LOGS, "logs", "DIR", "where event logs live; default $XDG_STATE_HOME/swlua/logs" },
     { OPTION_FROM, "from", "latest|none|ID|NAME",
       "what to go on from; default the latest checkpoint of a job not over" },
+    { OPTION_WITH_CODE, "with-code", NULL, "runs the script that the checkpoint was taken with, not SCRIPT's text" },
     { OPTION_DROP_STATE, "drop-state", "COMPONENT", "goes on without what this component had saved" },
     { OPTION_SEED, "seed", "N", "everything random derives from it; default 1" },
     { OPTION_SIM, "sim", NULL, "deterministic simulation: one thread, virtual clock, seeded schedule" },
@@ -44,7 +46,6 @@ static const sw_cli_option run_options[] = {
     { OPTION_LATER, "watch", NULL, NULL },
     { OPTION_LATER, "trial", "DURATION", NULL },
     { OPTION_LATER, "state-memory", "SIZE", NULL },
-    { OPTION_LATER, "with-code", NULL, NULL },
     { 0 },
 };
 
@@ -69,6 +70,7 @@ static int set_option(void *arg, int id, const char *value, sw_error *err)
     switch (id) {
     case OPTION_STATE: settings->job.config.state_dir = value; break;
     case OPTION_LOGS: settings->job.config.logs_dir = value; break;
+    case OPTION_WITH_CODE: settings->job.config.is_with_code = true; break;
     case OPTION_FROM: settings->job.config.from = value; break;
     case OPTION_DROP_STATE:
         if (settings->job.config.drop_count == DROPS_MAX)
@@ -288,6 +290,9 @@ static int run_run(const sw_command *command, int argc, char **argv)
     if (sw_command_begin(command, argc, argv, set_option, &settings, &parsed, &status)) {
         if (sw_job_options_take_script(&settings.job, &parsed, &err) != SW_OK)
             status = sw_command_misused(command, "%s", err.text);
+        else if (settings.job.config.is_with_code && settings.job.config.from != NULL &&
+                 strcmp(settings.job.config.from, "none") == 0)
+            status = sw_command_misused(command, "--with-code takes the script of a checkpoint: not with --from none");
         else if (settings.job.config.is_sim) status = run_settled(&settings, NULL);
         else status = sw_supervise(run_settled, &settings);
     }

@@ -9,6 +9,7 @@
 #include "base/fs.h"
 #include "cli/control_client.h"
 #include "cli/options.h"
+#include "io/mp_read.h"
 #include "state/pack.h"
 
 #define NAMES_MAX 4096 /* names that are looked at for the nearest */
@@ -168,4 +169,50 @@ int sw_saved_print_timer(sw_json_encoder *encoder, const sw_saved *saved, sw_buf
         rc = out_of_memory(err);
     sw_buf_deinit(&name);
     return rc;
+}
+
+/* --- instances ---------------------------------------------------------------------------------------------------- */
+
+static int print_member(sw_json_encoder *encoder, const char *name, const uint8_t *bytes, size_t len, sw_buf *out,
+                        sw_error *err)
+{
+    if (sw_buf_printf(out, ",\"%s\":", name) != SW_OK) return out_of_memory(err);
+    return sw_json_encode_value(encoder, bytes, len, out, err);
+}
+
+/* What get_state returned: { version, state }. */
+static int print_instance(sw_json_encoder *encoder, const sw_saved *saved, sw_buf *out, sw_error *err)
+{
+    static const uint8_t nil[] = { 0xc0 };
+    const uint8_t *end = saved->value + saved->value_len;
+    size_t len = sizeof(nil), version_len = 0;
+    const uint8_t *state = sw_mp_member(saved->value, end, "state", &len);
+    const uint8_t *version = sw_mp_member(saved->value, end, "version", &version_len);
+    if (version == NULL) return sw_error_set(err, SW_EFORMAT, "a saved state is damaged");
+    int rc = print_member(encoder, "state", state != NULL ? state : nil, len, out, err);
+    return rc == SW_OK ? print_member(encoder, "version", version, version_len, out, err) : rc;
+}
+
+/* [has its input ended?, greatest time seen, watermarks]. */
+static int print_task(const sw_saved *saved, sw_buf *out, sw_error *err)
+{
+    sw_pack_reader reader = { saved->value, saved->value + saved->value_len };
+    sw_pack_item head, ended, time, wm;
+    if (sw_pack_next(&reader, &head) != SW_OK || sw_pack_next(&reader, &ended) != SW_OK ||
+        sw_pack_next(&reader, &time) != SW_OK || sw_pack_next(&reader, &wm) != SW_OK)
+        return sw_error_set(err, SW_EFORMAT, "a saved value is damaged");
+    bool is_time = wm.v.i != SW_TIME_MIN && wm.v.i != SW_TIME_MAX;
+    int rc = sw_buf_printf(out, ",\"ended\":%s", ended.v.i != 0 ? "true" : "false");
+    if (rc == SW_OK) rc = sw_buf_printf(out, is_time ? ",\"watermark\":%" PRId64 : ",\"watermark\":null", wm.v.i);
+    return rc == SW_OK ? SW_OK : out_of_memory(err);
+}
+
+int sw_saved_print_part(sw_json_encoder *encoder, const sw_saved *saved, sw_buf *out, sw_error *err)
+{
+    switch (saved->kind) {
+    case SW_SAVED_INSTANCE: return print_instance(encoder, saved, out, err);
+    case SW_SAVED_SOURCE: return print_member(encoder, "position", saved->value, saved->value_len, out, err);
+    case SW_SAVED_TASK: return print_task(saved, out, err);
+    default: return SW_OK;
+    }
 }

@@ -44,4 +44,8 @@ int sw_saved_print_timer(sw_json_encoder *encoder, const sw_saved *saved, sw_buf
 /* Bytes of a timer's key that are the key of its state; 0: it is damaged. */
 uint32_t sw_saved_timer_key(const sw_saved *saved);
 
+/* Appends members ,"name":value of the line of an instance for a complete kind, but not for sinks, and the end of their
+ * input and the watermark of a task. */
+int sw_saved_print_part(sw_json_encoder *encoder, const sw_saved *saved, sw_buf *out, sw_error *err);
+
 #endif

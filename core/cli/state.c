@@ -128,6 +128,21 @@ int sw_state_other_key(const sw_buf *key, sw_buf *out)
     }
 }
 
+int sw_state_no_key(const sw_state_query *query, const sw_buf *other, const char *where, sw_error *err)
+{
+    sw_json_encoder encoder;
+    sw_buf text = { 0 };
+    int rc = SW_ENOTFOUND;
+    sw_error_set(err, rc, "%s of %s has no key %s", query->component, where, query->key_text);
+    sw_json_encoder_init(&encoder);
+    if (other != NULL && sw_json_encode_value(&encoder, other->data, other->size, &text, NULL) == SW_OK)
+        sw_error_set(err, rc, "%s of %s has no key %s; did you mean '%.*s'?", query->component, where, query->key_text,
+                     (int)text.size, (const char *)text.data);
+    sw_json_encoder_deinit(&encoder);
+    sw_buf_deinit(&text);
+    return rc;
+}
+
 /* --- the command -------------------------------------------------------------------------------------------------- */
 
 typedef enum verb { GET, SCAN, DIFF } verb;
@@ -185,7 +200,8 @@ static const char *misuse_of(verb what, const sw_state_query *query)
 {
     if (what == DIFF && query->at == NULL) return "diff needs two checkpoints: A..B, or --at A and --to B";
     if (what != DIFF && query->to != NULL) return "--to is for diff";
-    if (what == DIFF && query->instance >= 0) return "--instance is for get and scan";
+    if (query->instance >= 0 && (what == DIFF || query->key_text != NULL))
+        return "--instance is for scan, and for get without a key";
     if (what != SCAN && (query->limit != UINT64_MAX || query->is_timers)) return "--limit and --timers are for scan";
     if (what == SCAN && query->key_text != NULL) return "scan takes no key: get prints one";
     if (query->is_timers && query->instance >= 0) return "--timers takes no --instance";

@@ -45,6 +45,9 @@ int sw_state_read_key(const char *text, sw_buf *out, sw_error *err);
 /* The key that was perhaps meant: the text of a number, or the number of a text. SW_ENOTFOUND: there is none. */
 int sw_state_other_key(const sw_buf *key, sw_buf *out);
 
+/* SW_ENOTFOUND, with a text that names the key, where it is not, and the other one if that is there. */
+int sw_state_no_key(const sw_state_query *query, const sw_buf *other, const char *where, sw_error *err);
+
 /* All return SW_OK, or a code with a text; SW_ENOTFOUND also for a key that is not there. */
 int sw_state_get_saved(const sw_state_query *query, sw_state_output *output, sw_error *err);
 int sw_state_scan_saved(const sw_state_query *query, sw_state_output *output, sw_error *err);

@@ -9,7 +9,6 @@
 #include "cli/state.h"
 #include "cli/text.h"
 #include "io/mp_read.h"
-#include "run/task.h"
 #include "state/key.h"
 #include "state/pack.h"
 #include "state/scan.h"
@@ -96,22 +95,18 @@ static int add_timer(void *arg, const sw_saved *saved)
 
 static int no_such_key(source *s)
 {
+    char where[SW_SAVEPOINT_NAME_MAX + 32];
     sw_buf other = { 0 }, unused = { 0 };
-    const char *component = s->query->component;
-    uint64_t id = sw_restore_meta(s->restore)->id;
     int rc = sw_state_other_key(&s->query->key, &other);
     if (rc == SW_OK)
-        rc = sw_restore_get(s->restore, component, SW_SAVED_KEYED, sw_key_group(sw_hash(other.data, other.size)),
-                            other.data, (uint32_t)other.size, &unused, NULL);
-    if (rc == SW_OK)
-        sw_error_set(s->err, SW_ENOTFOUND, "%s has no key %s in checkpoint %" PRIu64 "; it has the %s of that",
-                     component, s->query->key_text, id, (other.data[0] & 0xe0) == 0xa0 ? "string" : "number");
-    else
-        sw_error_set(s->err, SW_ENOTFOUND, "%s has no key %s in checkpoint %" PRIu64, component, s->query->key_text,
-                     id);
+        rc = sw_restore_get(s->restore, s->query->component, SW_SAVED_KEYED,
+                            sw_key_group(sw_hash(other.data, other.size)), other.data, (uint32_t)other.size, &unused,
+                            NULL);
+    sw_saved_name(where, s->restore, s->query->at != NULL ? s->query->at : "latest");
+    rc = sw_state_no_key(s->query, rc == SW_OK ? &other : NULL, where, s->err);
     sw_buf_deinit(&other);
     sw_buf_deinit(&unused);
-    return SW_ENOTFOUND;
+    return rc;
 }
 
 /* What is kept under the key, without the end of the line. */
@@ -155,24 +150,12 @@ typedef struct instance_line {
     bool has_sinks;    /* a value of a sink has been put */
 } instance_line;
 
-static int put_state(void *arg, const sw_saved *saved)
+static int put_part(void *arg, const sw_saved *saved)
 {
     instance_line *of = arg;
-    const uint8_t *end = saved->value + saved->value_len;
-    size_t len = 0, version_len = 0;
+    sw_state_output *output = of->s->output;
     if (saved->group != of->instance) return SW_OK;
-    const uint8_t *state = sw_mp_member(saved->value, end, "state", &len);
-    const uint8_t *version = sw_mp_member(saved->value, end, "version", &version_len);
-    if (version == NULL) return sw_error_set(of->s->err, SW_EFORMAT, "a saved state is damaged");
-    int rc = state != NULL ? put_value(of->s, ",\"state\":", state, len) : put(of->s, ",\"state\":null");
-    return rc == SW_OK ? put_value(of->s, ",\"version\":", version, version_len) : rc;
-}
-
-static int put_position(void *arg, const sw_saved *saved)
-{
-    instance_line *of = arg;
-    if (saved->group != of->instance) return SW_OK;
-    return put_value(of->s, ",\"position\":", saved->value, saved->value_len);
+    return sw_saved_print_part(&output->encoder, saved, &output->line, of->s->err);
 }
 
 /* [type, value], where the value of a sink in Lua is { value = ... }. */
@@ -197,35 +180,17 @@ static int put_sink(void *arg, const sw_saved *saved)
     return rc == SW_OK ? put(of->s, "}") : rc;
 }
 
-/* [has its input ended?, greatest time seen, watermarks]. */
-static int put_task(void *arg, const sw_saved *saved)
-{
-    instance_line *of = arg;
-    sw_pack_reader reader = { saved->value, saved->value + saved->value_len };
-    sw_pack_item head, ended, time, wm;
-    if (saved->group != of->instance) return SW_OK;
-    if (sw_pack_next(&reader, &head) != SW_OK || sw_pack_next(&reader, &ended) != SW_OK ||
-        sw_pack_next(&reader, &time) != SW_OK || sw_pack_next(&reader, &wm) != SW_OK)
-        return sw_error_set(of->s->err, SW_EFORMAT, "a saved value is damaged");
-    int rc = put(of->s, ended.v.i != 0 ? ",\"ended\":true" : ",\"ended\":false");
-    bool is_time = wm.v.i != SW_TIME_MIN && wm.v.i != SW_TIME_MAX;
-    if (rc == SW_OK && sw_buf_printf(&of->s->output->line, is_time ? ",\"watermark\":%" PRId64 : ",\"watermark\":null",
-                                     wm.v.i) != SW_OK)
-        rc = sw_error_set(of->s->err, SW_ENOMEM, "out of memory");
-    return rc;
-}
-
 static int put_instance(instance_line *of)
 {
     source *s = of->s;
     const char *component = s->query->component;
     if (sw_buf_printf(&s->output->line, "{\"instance\":%u", of->instance) != SW_OK)
         return sw_error_set(s->err, SW_ENOMEM, "out of memory");
-    int rc = sw_restore_parts(s->restore, component, SW_SAVED_INSTANCE, put_state, of, s->err);
-    if (rc == SW_OK) rc = sw_restore_parts(s->restore, component, SW_SAVED_SOURCE, put_position, of, s->err);
+    int rc = sw_restore_parts(s->restore, component, SW_SAVED_INSTANCE, put_part, of, s->err);
+    if (rc == SW_OK) rc = sw_restore_parts(s->restore, component, SW_SAVED_SOURCE, put_part, of, s->err);
     if (rc == SW_OK) rc = sw_restore_parts(s->restore, component, SW_SAVED_SINK, put_sink, of, s->err);
     if (rc == SW_OK && of->has_sinks) rc = put(s, "]");
-    if (rc == SW_OK) rc = sw_restore_parts(s->restore, component, SW_SAVED_TASK, put_task, of, s->err);
+    if (rc == SW_OK) rc = sw_restore_parts(s->restore, component, SW_SAVED_TASK, put_part, of, s->err);
     if (rc == SW_OK) rc = put(s, "}");
     return rc == SW_OK ? sw_state_output_line(s->output) : rc;
 }

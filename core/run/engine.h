@@ -74,7 +74,8 @@ typedef struct sw_engine {
     uint32_t channel_count;             /* entries of channels */
     sw_ack_mail **ack_mails;            /* by task: its tracker's post box; NULL: events are not acknowledged */
     sw_rng rng;                         /* sim: draws the next task */
-    pthread_mutex_t lock;               /* guards failure, and the start line */
+    pthread_mutex_t lock;               /* guards failure, inquiries, and the start line */
+    struct sw_inquiry *answered;        /* what tasks have answered; guarded by lock */
     pthread_cond_t started;             /* workers wait here until all are set up */
     uint32_t started_count;             /* workers set up */
     _Atomic bool has_started;           /* all of them were, without a failure */

@@ -224,10 +224,15 @@ static bool has_commit(const sw_task *task)
     return __atomic_load_n(&task->committed, __ATOMIC_ACQUIRE) != task->committed_seen;
 }
 
+static bool is_asked(const sw_task *task)
+{
+    return __atomic_load_n(&task->asked, __ATOMIC_RELAXED) != 0;
+}
+
 /* Does a source that waits have something to do all the same? */
 static bool has_orders(const sw_task *task)
 {
-    return has_commit(task) || has_acks(task) ||
+    return has_commit(task) || is_asked(task) || has_acks(task) ||
            __atomic_load_n(&task->control, __ATOMIC_RELAXED) != task->control_seen;
 }
 
@@ -241,7 +246,8 @@ bool sw_task_is_runnable(sw_task *task)
     switch (task->step) {
     case SW_STEP_RAN: return true;
     case SW_STEP_WAIT_ROOM: return sw_port_has_room(task->blocked);
-    case SW_STEP_WAIT_INPUT: return has_input(task) || has_commit(task) || has_acks(task) || is_timer_due(task);
+    case SW_STEP_WAIT_INPUT:
+        return has_input(task) || has_commit(task) || is_asked(task) || has_acks(task) || is_timer_due(task);
     case SW_STEP_WAIT_TIME: {
         if (task->is_fd_ready || has_orders(task)) return true;
         if (__atomic_load_n(&task->is_stopping, __ATOMIC_RELAXED)) return true;

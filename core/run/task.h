@@ -66,13 +66,13 @@ typedef struct sw_task {
     uint32_t committed;         /* newest checkpoint whose sinks are to be committed by the task; atomic */
     uint32_t committed_seen;    /* the last one it has committed */
     uint32_t is_released;       /* the job's last checkpoint is done: a task that waits for it may end; atomic */
+    uint32_t asked;             /* there are inquiries; atomic */
     sw_batch rows;              /* source: the batch being processed */
     sw_error err;               /* why the last FFI call failed */
     /* --- private --- */
     struct sw_engine *engine;    /* borrowed */
-    uint32_t plan_task;          /* index in the graph's tasks */
-    uint32_t worker;             /* index of the worker it lives on */
-    sw_step step;                /* what its last run ended with */
+    uint32_t plan_task, worker;  /* index in the graph's tasks, and of the worker it lives on */
+    sw_step step;                /* what its last run ended with; atomic */
     sw_input *inputs;            /* input_count of them */
     uint32_t input_count;        /* channels that lead here */
     uint32_t input_next;         /* where the search for a batch goes on */
@@ -82,8 +82,7 @@ typedef struct sw_task {
     sw_port *blocked;            /* with SW_STEP_WAIT_ROOM: the port that waits */
     sw_source *source;           /* connector of a source in C; NULL otherwise */
     sw_positions positions;      /* of it, at the checkpoints that can be restored */
-    double rate;                 /* source: events per second; 0 unbounded */
-    double rate_credit;          /* source: events that may be read now */
+    double rate, rate_credit;    /* source: events per second, 0 unbounded; and that may be read now */
     int64_t rate_ns;             /* source: when credit was last added; -1 never */
     int64_t time_max;            /* source: greatest event time seen */
     int64_t max_delay_ms;        /* source: how far the watermark trails it */
@@ -92,6 +91,7 @@ typedef struct sw_task {
     sw_acks *acks;               /* its tracker; owned; NULL: events are not acknowledged */
     uint32_t holder;             /* component index + 1 of one that holds events by hand; 0 none */
     struct sw_answer *answer;    /* being made; owned; NULL between barriers */
+    struct sw_inquiry *asking;   /* to be answered (inquiry.h); guarded by the engine's lock */
     bool has_commits;            /* it commits sinks itself (in Lua) */
     int64_t sinks_flushed_ns;    /* when they were last flushed */
     bool is_fd_ready;            /* the source's descriptor became readable */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "run/coordinator.h"
+#include "run/inquiry.h"
 
 #define TICK_MS 100
 
@@ -59,6 +60,7 @@ static void main_step(sw_engine *engine)
         sw_coordinator_step(engine->coordinator);
         arm_deadline(engine);
     }
+    sw_engine_deliver_answers(engine);
     if (engine->ops.on_wake != NULL) engine->ops.on_wake(engine->ops.arg);
 }
 

@@ -116,7 +116,7 @@ bool sw_worker_run_task(sw_worker *worker, sw_task *task)
     task->now_ms = engine->start_wall_ms + (began_ns - engine->start_mono_ns) / 1000000;
     if (task->acks != NULL && !take_acks(task)) return false;
     __atomic_store_n(&task->step_began_ns, began_ns, __ATOMIC_RELAXED);
-    task->step = engine->ops.resume(engine->ops.arg, task);
+    __atomic_store_n(&task->step, engine->ops.resume(engine->ops.arg, task), __ATOMIC_RELAXED);
     __atomic_store_n(&task->step_began_ns, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&task->at, 0, __ATOMIC_RELAXED);
     int64_t ended_ns = sw_clock_mono_ns(engine->clock);

@@ -10,6 +10,7 @@
 #include "base/num.h"
 #include "io/registry.h"
 #include "run/engine.h"
+#include "script/inquiries.h"
 #include "script/keyed_fields.h"
 #include "script/embedded.h"
 #include "script/ffi.h"
@@ -627,6 +628,11 @@ int l_open_core(lua_State *L)
         { "acks_mark", l_acks_mark },
         { "acks_position", l_acks_position },
         { "note_error", l_note_error },
+        { "inquiry_next", l_inquiry_next },
+        { "inquiry_put_entry", l_inquiry_put_entry },
+        { "inquiry_put_part", l_inquiry_put_part },
+        { "inquiry_end", l_inquiry_end },
+        { "keyed_after", l_keyed_after },
         { "fail", l_fail },
         { "log", l_log },
         { "dead_letter", l_dead_letter },

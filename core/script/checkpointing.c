@@ -20,7 +20,7 @@ struct sw_checkpointing {
     sw_saved_component *components; /* of the job as it is; owned, names borrowed from the graph */
     char *folder;                   /* from which the job is run; owned */
     uint64_t newest;                /* id of the newest checkpoint found at open; 0 none */
-    bool is_back;                   /* an older checkpoint than the newest is restored */
+    bool takes_back;                /* what was shown behind the restored checkpoint is taken back */
 };
 
 /* --- choosing what to restore ----------------------------------------------------------------------------------- */
@@ -28,7 +28,7 @@ struct sw_checkpointing {
 static void on_skip(void *arg, const char *text)
 {
     sw_checkpointing *c = arg;
-    c->is_back = true;
+    c->takes_back = true;
     sw_log(SW_LOG_WARN, c->job.name, "%s", text);
 }
 
@@ -77,7 +77,7 @@ static int open_restore(sw_checkpointing *c, sw_error *err)
         leave_finished(c);
         return SW_OK;
     }
-    if (sw_restore_meta(c->restore)->id < c->newest) c->is_back = true;
+    if (sw_restore_meta(c->restore)->id < c->newest) c->takes_back = true;
     if (c->job.script_path != NULL) tell_origin(c);
     return SW_OK;
 }
@@ -161,11 +161,11 @@ static void push_components(lua_State *L, const sw_saved_component *components, 
     }
 }
 
-/* Asks engine.compare(saved, present, dropped): SW_ESTATE with all problems, else logs what has changed. */
-static int compare(const sw_checkpointing *c, lua_State *L, sw_error *err)
+/* Calls an engine function with (saved, present, dropped); leaves its two results on the stack. */
+static int call_with_components(const sw_checkpointing *c, lua_State *L, const char *name, sw_error *err)
 {
     const sw_checkpoint_meta *meta = sw_restore_meta(c->restore);
-    int rc = sw_script_push(L, "swlua.internal.engine", "compare_saved", err);
+    int rc = sw_script_push(L, "swlua.internal.engine", name, err);
     if (rc != SW_OK) return rc;
     push_components(L, meta->components, meta->component_count);
     push_components(L, c->components, c->graph->component_count);
@@ -174,12 +174,35 @@ static int compare(const sw_checkpointing *c, lua_State *L, sw_error *err)
         lua_pushstring(L, c->job.drops[i]);
         lua_rawseti(L, -2, (int)i + 1);
     }
-    if ((rc = sw_script_call(L, 3, 2, err)) != SW_OK) return rc;
+    return sw_script_call(L, 3, 2, err);
+}
+
+/* SW_ESTATE with all that forbids to go on, else logs what has changed. */
+static int compare(const sw_checkpointing *c, lua_State *L, sw_error *err)
+{
+    int rc = call_with_components(c, L, "compare_saved", err);
+    if (rc != SW_OK) return rc;
     const char *problems = lua_tostring(L, -2), *changes = lua_tostring(L, -1);
     if (changes != NULL && changes[0] != '\0') sw_log(SW_LOG_INFO, c->job.name, "%s", changes);
     if (problems != NULL && problems[0] != '\0')
         rc = sw_error_set(err, SW_ESTATE, "%s cannot go on from checkpoint %llu: %s", c->job.name,
-                          (unsigned long long)meta->id, problems);
+                          (unsigned long long)sw_restore_meta(c->restore)->id, problems);
+    lua_pop(L, 2);
+    return rc;
+}
+
+int sw_checkpointing_tell(const sw_graph *graph, sw_restore *restore, lua_State *L, sw_buf *out, uint32_t *refused,
+                          sw_error *err)
+{
+    sw_checkpointing c = { .graph = graph, .restore = restore };
+    size_t len = 0;
+    int rc = describe_components(&c, L, err);
+    if (rc == SW_OK) rc = call_with_components(&c, L, "tell_saved", err);
+    sw_free(c.components);
+    if (rc != SW_OK) return rc;
+    const char *lines = lua_tolstring(L, -2, &len);
+    *refused = (uint32_t)lua_tonumber(L, -1);
+    if (sw_buf_append(out, lines, len) != SW_OK) rc = sw_error_set(err, SW_ENOMEM, "out of memory");
     lua_pop(L, 2);
     return rc;
 }
@@ -252,7 +275,7 @@ static int rewind_last(last_values *last)
     if (last->value.size == 0 || open_value(&saved, &ops, &value, &len) != SW_OK || ops == NULL) return SW_OK;
     const sw_checkpointing *c = last->c;
     if (ops->rewind == NULL) {
-        if (!c->is_back) return SW_OK;
+        if (!c->takes_back) return SW_OK;
         sw_log(SW_LOG_WARN, c->job.name, "what a sink wrote behind checkpoint %llu cannot be taken back",
                (unsigned long long)sw_restore_meta(c->restore)->id);
         return SW_OK;
@@ -279,7 +302,7 @@ static int note_last(void *arg, const sw_saved *saved)
  * exactly-once that is done each time: a process that died while it went back leaves no other trace of it. */
 static int restore_sinks(sw_checkpointing *c, sw_delivery delivery, sw_error *err)
 {
-    bool takes_back = c->is_back || delivery == SW_EXACTLY_ONCE;
+    bool takes_back = c->takes_back || delivery == SW_EXACTLY_ONCE;
     const sw_checkpoint_meta *meta = sw_restore_meta(c->restore);
     int rc = SW_OK;
     for (uint32_t i = 0; i < meta->component_count && rc == SW_OK; i++) {
@@ -357,6 +380,8 @@ int sw_checkpointing_begin(sw_checkpointing *c, sw_engine *engine, lua_State *L,
                                      .oldest = oldest,
                                      .tidy = tidy };
     c->graph = engine->graph;
+    /* Under exactly-once nothing is there, unless a crash came between going back and taking back. */
+    if (engine->options.delivery == SW_EXACTLY_ONCE) c->takes_back = true;
     int rc = describe_components(c, L, err);
     if (rc == SW_OK && c->restore != NULL) rc = compare(c, L, err);
     if (rc == SW_OK && c->restore != NULL) rc = restore_sinks(c, engine->options.delivery, err);

@@ -50,6 +50,11 @@ void sw_checkpointing_free(sw_checkpointing *checkpointing);
 /* What the engine is to go on from; NULL: it starts afresh. */
 const sw_restore *sw_checkpointing_restore(const sw_checkpointing *checkpointing);
 
+/* Appends a line for each component that says what going on from the checkpoint would mean for the job that L knows;
+ * *refused: how many forbid it. */
+int sw_checkpointing_tell(const sw_graph *graph, sw_restore *restore, lua_State *L, sw_buf *out, uint32_t *refused,
+                          sw_error *err);
+
 /* After the engine is open, before it runs. L: the Lua state that knows the job. SW_ESTATE. */
 int sw_checkpointing_begin(sw_checkpointing *checkpointing, sw_engine *engine, lua_State *L, sw_error *err);
 

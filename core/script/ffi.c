@@ -35,6 +35,7 @@ SW_FFI_EXPORT const uint32_t *swffi_abi(void)
         offsetof(sw_task, at),
         offsetof(sw_task, number),
         offsetof(sw_task, is_released),
+        offsetof(sw_task, asked),
         offsetof(sw_task, rows),
         offsetof(sw_task, err),
     };

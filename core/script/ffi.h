@@ -44,6 +44,7 @@ typedef struct sw_input { int64_t wm; sw_batch *batch; uint32_t edge, is_ended; 
 typedef struct sw_task {
     int64_t now_ms, wm[8], wake_ms, timer_ms;
     uint32_t at, stamp, control, control_seen, is_stopping, number, pause_at, committed, committed_seen, is_released;
+    uint32_t asked;
     sw_batch rows;
     sw_error err;
 } sw_task;

@@ -76,7 +76,7 @@ static int read_script(const sw_runner_config *config, sw_buf *text, sw_error *e
     return sw_error_set(err, rc == SW_ENOMEM ? rc : SW_ESCRIPT, "%s", err->text);
 }
 
-/* --- opening ------------------------------------------------------------------------------------------------------ */
+/* --- what the job says -------------------------------------------------------------------------------------------- */
 
 /* What engine.plan returns, in this order. */
 enum { PLAN_JOB = 1, PLAN_FINGERPRINT, PLAN_SETTINGS, PLAN_COUNT = PLAN_SETTINGS };
@@ -166,6 +166,65 @@ static int name_state_dir(sw_runner *runner, sw_error *err)
     return runner->state_dir != NULL ? SW_OK : sw_error_set(err, SW_ENOMEM, "no state directory: out of memory");
 }
 
+/* --- the stored script -------------------------------------------------------------------------------------------- */
+
+/* The name of the job that the file's text makes: it says where its state is. */
+static int name_job(sw_runner *runner, sw_error *err)
+{
+    sw_script *script = NULL;
+    int rc = sw_script_new(&script, err);
+    if (rc == SW_OK) rc = load_script(runner, script, err);
+    if (rc == SW_OK) rc = sw_script_push(script->L, ENGINE_MODULE, "job", err);
+    if (rc == SW_OK) rc = sw_script_call(script->L, 0, 1, err);
+    if (rc == SW_OK) {
+        lua_getfield(script->L, -1, "name");
+        runner->job = sw_strdup(lua_tostring(script->L, -1));
+        if (runner->job == NULL) rc = sw_error_set(err, SW_ENOMEM, "out of memory");
+    }
+    sw_script_free(script);
+    return rc;
+}
+
+static int copy_stored_text(sw_runner *runner, const sw_checkpoint_meta *meta, sw_error *err)
+{
+    if (meta->script_len == 0)
+        return sw_error_set(err, SW_ESTATE, "checkpoint %llu holds no script", (unsigned long long)meta->id);
+    sw_buf_clear(&runner->text);
+    if (sw_buf_append(&runner->text, meta->script, meta->script_len) != SW_OK)
+        return sw_error_set(err, SW_ENOMEM, "out of memory");
+    sw_log(SW_LOG_INFO, meta->job, "running the script that checkpoint %llu was taken with, not %s",
+           (unsigned long long)meta->id, runner->config.script);
+    return SW_OK;
+}
+
+/* Reads beside whoever has the directory; opening it to go on from is refused then. */
+static int read_stored_text(sw_runner *runner, sw_error *err)
+{
+    const sw_checkpoints_options options = { .is_read_only = true };
+    const char *from = runner->config.from != NULL ? runner->config.from : "latest";
+    sw_checkpoints *checkpoints = NULL;
+    sw_restore *restore = NULL;
+    int rc = sw_checkpoints_open(&checkpoints, runner->state_dir, &options, err);
+    if (rc == SW_OK) rc = sw_restore_open(&restore, checkpoints, from, NULL, NULL, err);
+    if (rc == SW_OK) rc = copy_stored_text(runner, sw_restore_meta(restore), err);
+    sw_restore_close(restore);
+    sw_checkpoints_close(checkpoints);
+    return rc == SW_OK || rc == SW_ENOMEM ? rc : sw_error_set(err, SW_ESTATE, "%s", err->text);
+}
+
+static int take_stored_text(sw_runner *runner, sw_error *err)
+{
+    int rc = runner->config.state_dir == NULL ? name_job(runner, err) : SW_OK;
+    if (rc == SW_OK) rc = name_state_dir(runner, err);
+    if (rc == SW_OK) rc = read_stored_text(runner, err);
+    sw_free(runner->job);
+    sw_free(runner->state_dir);
+    runner->job = runner->state_dir = NULL; /* The stored script says how they are called. */
+    return rc;
+}
+
+/* --- opening ------------------------------------------------------------------------------------------------------ */
+
 static int open_dead_letters(sw_runner *runner, sw_error *err)
 {
     const char *dir = runner->config.state_dir; /* Messages say it as the user did. */
@@ -190,7 +249,7 @@ static int open_checkpoints(sw_runner *runner, sw_error *err)
         strcmp(config->from, "latest") != 0)
         return sw_error_set(err, SW_ESTATE, "there is no checkpoint \"%s\": %s takes none (delivery at-most-once)",
                             config->from, runner->job);
-    if (!runner->checkpoints.is_on) return SW_OK;
+    if (!runner->checkpoints.is_on || config->is_detached) return SW_OK;
     return sw_checkpointing_open(&runner->checkpointing, &job, err);
 }
 
@@ -242,6 +301,7 @@ int sw_runner_open(sw_runner *runner, const sw_runner_config *config, sw_error *
     runner->scripts = sw_calloc(runner->config.workers, sizeof(*runner->scripts));
     if (runner->scripts == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
     int rc = read_script(config, &runner->text, err);
+    if (rc == SW_OK && config->is_with_code) rc = take_stored_text(runner, err);
     if (rc == SW_OK) rc = sw_script_new(&runner->scripts[0], err);
     if (rc == SW_OK) rc = load_script(runner, runner->scripts[0], err);
     if (rc == SW_OK) rc = make_graph(runner, err);

@@ -45,6 +45,8 @@ typedef struct sw_runner_config {
                                 had not ended */
     const char *const *drops; /* components whose saved state is to be dropped */
     uint32_t drop_count;      /* entries of drops */
+    bool is_with_code;        /* executes the text that is stored in what it goes on from, not the file's */
+    bool is_detached;         /* whatever is saved of the job is neither used nor touched */
     int64_t start_ms;         /* sim: where the virtual clock starts */
     sw_supervision *supervision; /* borrowed: the page of the supervisor; NULL without one */
 } sw_runner_config;

@@ -82,14 +82,19 @@ static int put_source(sw_task *task, sw_buf *scratch, sw_error *err)
     return rc == SW_OK ? SW_OK : sw_error_set(err, rc, "out of memory");
 }
 
-/* The task itself: [has it ended?, greatest time seen, watermarks]. */
+int sw_snapshot_pack_task(const sw_task *task, bool is_input_ended, sw_buf *out)
+{
+    sw_buf_clear(out);
+    int rc = sw_pack_array(out, 2 + SW_DOMAINS_MAX);
+    if (rc == SW_OK) rc = sw_pack_bool(out, is_input_ended);
+    if (rc == SW_OK) rc = sw_pack_i64(out, task->time_max);
+    for (uint32_t d = 0; d < SW_DOMAINS_MAX && rc == SW_OK; d++) rc = sw_pack_i64(out, task->wm[d]);
+    return rc;
+}
+
 static int put_task(sw_task *task, sw_buf *scratch)
 {
-    sw_buf_clear(scratch);
-    int rc = sw_pack_array(scratch, 2 + SW_DOMAINS_MAX);
-    if (rc == SW_OK) rc = sw_pack_bool(scratch, task->answer->is_input_ended);
-    if (rc == SW_OK) rc = sw_pack_i64(scratch, task->time_max);
-    for (uint32_t d = 0; d < SW_DOMAINS_MAX && rc == SW_OK; d++) rc = sw_pack_i64(scratch, task->wm[d]);
+    int rc = sw_snapshot_pack_task(task, task->answer->is_input_ended, scratch);
     if (rc != SW_OK) return rc;
     return put_value(task, task->engine->graph->tasks[task->plan_task].head, SW_SAVED_TASK, scratch);
 }

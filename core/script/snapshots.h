@@ -21,13 +21,16 @@ typedef struct sw_parts {
     uint8_t **data;
     uint32_t *lens;
     uint64_t *checkpoints; /* sinks: at which each value was prepared */
-    uint32_t cap; /* entries allocated */
+    uint32_t cap;          /* entries allocated */
 } sw_parts;
 
 /* Nothing when the engine starts afresh. Values of sinks come without their type. SW_OK, SW_ENOMEM, SW_EFORMAT. */
 int sw_parts_collect(sw_parts *parts, const sw_engine *engine, const char *component, sw_saved_kind kind,
                      sw_error *err);
 void sw_parts_free(sw_parts *parts);
+
+/* Replaces `out` by what is saved of the task itself: [has its input ended?, greatest time seen, watermarks]. SW_ENOMEM. */
+int sw_snapshot_pack_task(const sw_task *task, bool is_input_ended, sw_buf *out);
 
 int l_snapshot_begin(lua_State *L);
 int l_snapshot_put(lua_State *L);

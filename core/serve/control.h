@@ -47,7 +47,7 @@ typedef struct sw_control_ops {
     sw_control_handler *stop;       /* mode: "checkpoint" (without one), "drain", "now", "savepoint" with `name` */
     sw_control_handler *checkpoint; /* takes one */
     sw_control_handler *savepoint;  /* `name` */
-    sw_control_handler *state;      /* op: "get", "scan"; component, key */
+    sw_control_handler *state;      /* op: "get", "scan", "instances"; component, key (cli/job_state.h) */
 } sw_control_ops;
 
 /* SW_EBUSY: another process serves that socket; SW_ENOTFOUND: no such folder; SW_EIO, SW_ENOMEM. */

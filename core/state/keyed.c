@@ -356,6 +356,57 @@ int sw_keyed_each(sw_keyed *keyed, int (*fn)(void *arg, sw_entry *entry), void *
     return rc;
 }
 
+/* Puts an item into the place on top of a heap whose greatest is there. */
+static void sift_item(sort_item *heap, uint32_t count, uint32_t at, sort_item moving)
+{
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child >= count) break;
+        if (child + 1 < count && compare_items(&heap[child], &heap[child + 1]) < 0) child++;
+        if (compare_items(&heap[child], &moving) <= 0) break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = moving;
+}
+
+/* Is the entry's key behind this one? */
+static bool is_behind(const sort_item *item, const uint8_t *key, uint32_t key_len)
+{
+    uint32_t len = item->entry->key_len;
+    int order = memcmp(item->key, key, len < key_len ? len : key_len);
+    return order != 0 ? order > 0 : len > key_len;
+}
+
+int sw_keyed_after(sw_keyed *keyed, const uint8_t *key, uint32_t key_len, uint32_t max, sw_entry **out, uint32_t *count)
+{
+    uint64_t cursor = keyed->index.cursor, cursor_slot = keyed->index.cursor_slot;
+    uint32_t kept = 0;
+    SW_ASSERT(max > 0);
+    sort_item *items = sw_alloc(max * sizeof(*items));
+    if (items == NULL) return SW_ENOMEM;
+    sw_index_rewind(&keyed->index);
+    for (uint64_t i = 0; i < keyed->index.slots; i++, sw_index_advance(&keyed->index)) {
+        sw_entry *entry = sw_index_cursor(&keyed->index);
+        if (entry == NULL) continue;
+        sort_item item = sort_item_of(keyed, entry);
+        if (key_len > 0 && !is_behind(&item, key, key_len)) continue;
+        if (kept < max) {
+            items[kept++] = item;
+            for (uint32_t k = kept == max ? max / 2 : 0; k-- > 0;) sift_item(items, max, k, items[k]);
+        } else if (compare_items(&item, &items[0]) < 0) {
+            sift_item(items, max, 0, item);
+        }
+    }
+    keyed->index.cursor = cursor; /* Where sw_keyed_expire stopped. */
+    keyed->index.cursor_slot = cursor_slot;
+    qsort(items, kept, sizeof(*items), compare_items);
+    for (uint32_t i = 0; i < kept; i++) out[i] = items[i].entry;
+    sw_free(items);
+    *count = kept;
+    return SW_OK;
+}
+
 /* Does a save still wait for this entry? */
 static bool is_awaited(const sw_keyed *keyed, const sw_entry *entry)
 {

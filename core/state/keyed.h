@@ -123,6 +123,11 @@ int sw_keyed_restore(sw_keyed *keyed, const uint8_t *key, uint32_t key_len, cons
  * non-zero stops; the entry it is given may be removed inside fn, no other. Returns fn's last value, or SW_ENOMEM. */
 int sw_keyed_each(sw_keyed *keyed, int (*fn)(void *arg, sw_entry *entry), void *arg);
 
+/* The first `max` entries, in ascending order of key bytes, whose keys come behind this one (key_len 0: of all). Visits
+ * every entry, and keeps no more than `max`: for looking at the store in pages. SW_OK, SW_ENOMEM. */
+int sw_keyed_after(sw_keyed *keyed, const uint8_t *key, uint32_t key_len, uint32_t max, sw_entry **out,
+                   uint32_t *count);
+
 /* Removes entries with changed_ms < before_ms, looking at no more than max_steps index slots and going on where the
  * last call stopped (call it between batches). Entries that a save still waits for stay. Returns how many went.
  * on_expire (may be NULL) hears of each before it goes, and must not add or remove entries. */

@@ -162,14 +162,38 @@ function M.components()
   return list
 end
 
---- Compares the job with the components of a checkpoint. Returns what forbids to go on from it, and what has changed,
--- as texts; "" for nothing.
-function M.compare_saved(saved, present, dropped)
+local function compared(saved, present, dropped)
   local parallelism, drops = {}, {}
   for _, one in ipairs(present) do parallelism[one.name] = one.parallelism end
   for _, name in ipairs(dropped) do drops[name] = true end
-  local problems, changes = require("swlua.internal.snapshot").compare(loaded.job, saved, parallelism, drops)
+  return require("swlua.internal.snapshot").compare(loaded.job, saved, parallelism, drops)
+end
+
+--- Compares the job with the components of a checkpoint. Returns what forbids to go on from it, and what has changed,
+-- as texts; "" for nothing.
+function M.compare_saved(saved, present, dropped)
+  local problems, changes = {}, {}
+  for _, row in ipairs(compared(saved, present, dropped)) do
+    if row.fate == "refused" then problems[#problems + 1] = ("%s: %s"):format(row.name, row.text)
+    elseif row.fate == "dropped" then changes[#changes + 1] = ("component %s is no longer in the job"):format(row.name)
+    elseif row.fate == "new" then
+      changes[#changes + 1] = ("component %s is new: it starts without state"):format(row.name)
+    end
+  end
   return table.concat(problems, "; "), table.concat(changes, "; ")
+end
+
+--- The same, as a line for each component. Returns the lines, and how many are refused.
+function M.tell_saved(saved, present, dropped)
+  local rows, lines, width, refused = compared(saved, present, dropped), {}, 0, 0
+  for _, row in ipairs(rows) do width = math.max(width, #row.name) end
+  for i, row in ipairs(rows) do
+    if row.fate == "refused" then refused = refused + 1 end
+    local joint = row.fate == "upgraded" and " " or ": "
+    local text = row.text and row.fate .. joint .. row.text or row.fate
+    lines[i] = row.name .. (" "):rep(width - #row.name + 2) .. text .. "\n"
+  end
+  return table.concat(lines), refused
 end
 
 --- Closes the components of this state's tasks that a halted job left open.

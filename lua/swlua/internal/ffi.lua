@@ -48,7 +48,7 @@ local function check_layout()
     ffi.sizeof("sw_ack_notice"), ffi.sizeof("sw_anchor"),
     ffi.offsetof("sw_input", "batch"), ffi.offsetof("sw_input", "is_ended"),
     ffi.offsetof("sw_task", "timer_ms"), ffi.offsetof("sw_task", "at"), ffi.offsetof("sw_task", "number"),
-    ffi.offsetof("sw_task", "is_released"),
+    ffi.offsetof("sw_task", "is_released"), ffi.offsetof("sw_task", "asked"),
     ffi.offsetof("sw_task", "rows"), ffi.offsetof("sw_task", "err"),
   }
   for i, value in ipairs(found) do

@@ -1,4 +1,4 @@
---- Looking at keyed state from outside the record path.
+--- Looking at state from outside the record path: for sw.test, and for who asks a running job.
 local f = require("swlua.internal.ffi")
 local pack = require("swlua.internal.pack")
 local values = require("swlua.values")
@@ -25,6 +25,82 @@ function M.keyed_state(x, key)
   local address = core.keyed_find(x.keyed_anchor, wanted)
   if not address then return nil end
   return values.copy(x.read_state(ffi.cast(f.entry_p, address)))
+end
+
+-- Inquiries ----------------------------------------------------------------------------------------------------------
+
+local function version_of(x)
+  local operator = x.component.operator
+  return operator and operator.version or 0
+end
+
+--- An entry as a checkpoint would hold it: [version, changed_ms, state].
+local function entry_bytes(x, entry)
+  local S, anchor = f.scratch()
+  local n = pack.key_list(S, 0, 3)
+  n = pack.key(S, n, version_of(x))
+  n = pack.key(S, n, tonumber(entry.changed_ms))
+  if x.tables and entry.live == 0 then -- at rest
+    local state = entry.bytes ~= nil and ffi.string(entry.bytes, entry.bytes_len) or "\128"
+    return ffi.string(S.data, n) .. state
+  end
+  n = pack.state(S, n, x.read_state(entry))
+  return ffi.string(S.data, n), anchor
+end
+
+local function put_entry(x, address)
+  local entry = ffi.cast(f.entry_p, address)
+  return core.inquiry_put_entry(x.task_pointer, x.keyed_anchor, address, (entry_bytes(x, entry)))
+end
+
+local function check_keyed(x)
+  if not (x.keyed and x.component.keyed) then error({ sw_text = "it keeps no state by key" }, 0) end
+end
+
+local answers = {}
+
+function answers.key(x, key)
+  check_keyed(x)
+  local address = core.keyed_find(x.keyed_anchor, key)
+  if address then put_entry(x, address) end
+end
+
+--- Returns whether there are more.
+function answers.keys(x, key, limit)
+  check_keyed(x)
+  local entries = core.keyed_after(x.keyed_anchor, key, limit)
+  for i, address in ipairs(entries) do
+    if put_entry(x, address) and i < #entries then return true end
+  end
+  return #entries >= limit
+end
+
+local function put_part(x, kind, value)
+  local S, anchor = f.scratch()
+  local n = pack.value(S, 0, value)
+  core.inquiry_put_part(x.task_pointer, kind, ffi.string(S.data, n))
+  return anchor
+end
+
+function answers.instance(x)
+  local operator, position = x.component.operator, x.owner.save_position
+  if operator and operator.get_state then
+    put_part(x, "instance", { version = version_of(x), state = operator.get_state(x.self) })
+  end
+  if position and x == x.owner.head then put_part(x, "source", position()) end
+end
+
+--- Answers what the task has been asked.
+function M.answer(task)
+  while true do
+    local kind, index, key, limit = core.inquiry_next(task.pointer)
+    if not kind then break end
+    local x = task.by_index[index]
+    task.T.at = x.at
+    local ok, result = xpcall(answers[kind], x.trace, x, key, limit)
+    core.inquiry_end(task.pointer, not ok and result.sw_text or nil, ok and result or false)
+  end
+  task.T.at = 0
 end
 
 return M

@@ -10,6 +10,7 @@ local acks = require("swlua.internal.acks")
 local check = require("swlua.check")
 local decode = require("swlua.internal.decode")
 local errors = require("swlua.internal.errors")
+local inspect = require("swlua.internal.inspect")
 local records = require("swlua.internal.records")
 local snapshot = require("swlua.internal.snapshot")
 local text = require("swlua.internal.text")
@@ -176,6 +177,12 @@ local function follow_commits(task)
   if id ~= T.committed_seen then snapshot.commit(task, id) end
 end
 
+--- What is to be done between two events.
+local function attend(task)
+  follow_commits(task)
+  if task.T.asked ~= 0 then inspect.answer(task) end
+end
+
 -- Ending and control items
 -- ---------------------------------------------------------------------------------------------
 
@@ -303,7 +310,7 @@ local function channel_body(task)
   local prefetch = task.head.keyed and task.head.component.keyed and task.head.keyed
   while not task.is_ended do
     fire_processing_timers(task)
-    follow_commits(task)
+    attend(task)
     local input = C.swffi_task_next(T)
     if input == nil then
       wait(task, WAIT_INPUT)
@@ -590,7 +597,7 @@ end
 local function pause(task)
   local T = task.T
   while T.is_stopping == 0 do
-    follow_commits(task)
+    attend(task)
     T.wake_ms = TIME_MAX
     wait(task, WAIT_TIME)
   end
@@ -605,7 +612,7 @@ local function follow_orders(task)
     if T.pause_at == T.control_seen then pause(task) end
   end
   fire_processing_timers(task)
-  follow_commits(task)
+  attend(task)
   if task.has_acks then acks.follow(task, after_batch) end
 end
 

@@ -232,54 +232,61 @@ end
 
 -- What a restored job must be ----------------------------------------------------------------------------------------
 
-local function check_version(component, saved, problems)
+local function version_problem(component, saved)
   local operator = component.operator
   local version = operator and operator.version or 0
   if saved.version > version then
-    problems[#problems + 1] = ("%s: its saved state has version %d, newer than the code's %d"):format(component.name,
-      saved.version, version)
+    return ("its saved state has version %d, newer than the code's %d"):format(saved.version, version)
   elseif saved.version < version and not (operator and operator.upgrade) then
-    problems[#problems + 1] = ("%s: its saved state has version %d, the code's is %d, and it has no upgrade"):format(
-      component.name, saved.version, version)
+    return ("its saved state has version %d, the code's is %d, and it has no upgrade"):format(saved.version, version)
   end
 end
 
-local function check_parallelism(component, saved, parallelism, problems)
+local function parallelism_problem(component, saved, parallelism)
   local operator = component.operator
   if saved.parallelism == parallelism or not (operator and operator.get_state) or operator.rescale then return end
-  problems[#problems + 1] = ("%s: its instances' state was saved by %d, and there are %d now: it needs a rescale "
-    .. "function"):format(component.name, saved.parallelism, parallelism)
+  return ("its instances' state was saved by %d, and there are %d now: it needs a rescale function"):format(
+    saved.parallelism, parallelism)
 end
 
---- Compares a job with the components of a checkpoint: why it cannot go on from it, and what has changed.
+--- What becomes of a component that the checkpoint knows: a word for it, and a text that says more.
+local function fate(component, saved, parallelism, is_dropped)
+  if component == nil then
+    if not saved.has_state then return "dropped", "it is no longer in the job" end
+    if is_dropped then return "dropped", "it is no longer in the job, and its state goes" end
+    return "refused", ("it is no longer in the job; its state would be lost (--drop-state %s drops it)"):format(
+      saved.name)
+  end
+  local scaled = saved.parallelism ~= parallelism and ("%d instances then, %d now"):format(saved.parallelism,
+    parallelism) or nil
+  if not saved.has_state or is_dropped then return "kept", scaled end
+  local version = component.operator and component.operator.version or 0
+  local problem = version_problem(component, saved) or parallelism_problem(component, saved, parallelism)
+  if problem then return "refused", problem end
+  if saved.version == version then return "kept", scaled end
+  return "upgraded", ("from version %d to %d"):format(saved.version, version) .. (scaled and ", " .. scaled or "")
+end
+
+--- Compares a job with the components of a checkpoint: what going on from it means for each, those of the checkpoint
+-- first.
 ---@param job swlua.Job
 ---@param saved { name: string, parallelism: integer, version: integer, has_state: boolean }[]
 ---@param parallelism table<string, integer> instances of each component now
 ---@param dropped table<string, boolean> whose saved state is to be dropped
----@return string[] problems, string[] changes
+---@return { name: string, fate: "kept"|"upgraded"|"new"|"dropped"|"refused", text: string? }[]
 function M.compare(job, saved, parallelism, dropped)
-  local problems, changes, before = {}, {}, {}
-  for _, one in ipairs(saved) do
+  local rows, before = {}, {}
+  for i, one in ipairs(saved) do
     before[one.name] = true
-    local component = job._by_name[one.name]
-    if component then
-      if one.has_state and not dropped[one.name] then
-        check_version(component, one, problems)
-        check_parallelism(component, one, parallelism[one.name], problems)
-      end
-    elseif one.has_state and not dropped[one.name] then
-      problems[#problems + 1] = ("%s: it is no longer in the job; its state would be lost (--drop-state %s drops it)")
-        :format(one.name, one.name)
-    else
-      changes[#changes + 1] = ("component %s is no longer in the job"):format(one.name)
-    end
+    local what, text = fate(job._by_name[one.name], one, parallelism[one.name], dropped[one.name])
+    rows[i] = { name = one.name, fate = what, text = text }
   end
   for _, component in ipairs(job.components) do
     if not before[component.name] then
-      changes[#changes + 1] = ("component %s is new: it starts without state"):format(component.name)
+      rows[#rows + 1] = { name = component.name, fate = "new", text = "it starts without state" }
     end
   end
-  return problems, changes
+  return rows
 end
 
 return M
