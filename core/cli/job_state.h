@@ -2,16 +2,17 @@
  *
  *     request --ask--> an inquiry to each task concerned (run/inquiry.h) --all answered, or too late--> one reply
  *
- *     {"cmd":"state","op":"get","component":"usage","key":"c1"}                 the key's state; no key: of the key null
- *     {"cmd":"state","op":"scan","component":"usage","limit":100,"after":"a26331"}   keys in order, from all instances
- *     {"cmd":"state","op":"instances","component":"counter"}                    what its instances keep
+ *     {"cmd":"state","op":"get","component":"usage","key":"c1"}                 the key's state; no key: of the key
+ *     null {"cmd":"state","op":"scan","component":"usage","limit":100,"after":"a26331"}   keys in order, from all
+ *     instances {"cmd":"state","op":"instances","component":"counter"}                    what its instances keep
  *
  * The reply has "rows", a text of JSON each, so that numbers come as they are; and, of scan, "next": what to give as
  * `after` for the keys behind these, or null. scan and instances take `instance`, a number, for only that one.
  *
  * Ownership  Borrows the runner, which has an engine. close before the engine is closed, when its workers have ended.
  * Threads    the main thread.
- * Limits     SW_JOB_STATE_ROWS_MAX rows in a reply; no answer within SW_JOB_STATE_TIMEOUT_MS is answered as an error. */
+ * Limits     SW_JOB_STATE_ROWS_MAX rows in a reply; no answer within SW_JOB_STATE_TIMEOUT_MS is answered as an
+ * error. */
 #ifndef SW_CLI_JOB_STATE_H
 #define SW_CLI_JOB_STATE_H
 

@@ -2,11 +2,14 @@
  *
  *     main thread --ask--> task's list --coroutine: next, done--> engine's list --main thread: on_answer--> asker
  *
- * A task that does not come to the end of a call, waits for room, or has ended does not answer: who asks bounds the wait.
+ * A task that does not come to the end of a call, waits for room, or has ended does not answer: who asks bounds the
+ * wait.
  *
- * Ownership  The asker's. Between ask and on_answer it is the task's: it may be freed only once it has come back, or when
+ * Ownership  The asker's. Between ask and on_answer it is the task's: it may be freed only once it has come back,
+ * or when
  *            all workers have ended.
- * Threads    ask, deliver: the main thread. next, done: the task's worker. The lists are guarded by the engine's lock. */
+ * Threads    ask, deliver: the main thread. next, done: the task's worker. The lists are guarded by the engine's
+ * lock. */
 #ifndef SW_RUN_INQUIRY_H
 #define SW_RUN_INQUIRY_H
 

@@ -27,6 +27,7 @@
 #include "run/ack.h"
 #include "run/connector.h"
 #include "run/graph.h"
+#include "run/input.h"
 #include "run/instance.h"
 #include "run/port.h"
 #include "run/positions.h"
@@ -34,16 +35,6 @@
 
 #define SW_TASK_BATCH 256 /* rows a source reads, or a generator makes, before others get their turn */
 #define SW_DOMAINS_MAX 8  /* watermarks of one task: its input's, and one for each event_time in its chain */
-
-typedef struct sw_input {
-    int64_t wm;        /* watermark that came by it */
-    sw_batch *batch;   /* being read; NULL between sw_task_next and sw_task_release */
-    uint32_t edge;     /* index in the graph */
-    uint32_t is_ended; /* an END row came */
-    /* --- private --- */
-    sw_channel *channel; /* borrowed from the engine */
-    uint32_t control;    /* id of the barrier that came by it and has not come by all others; 0 none */
-} sw_input;
 
 typedef struct sw_task_sink {
     sw_sink *sink;      /* owned */

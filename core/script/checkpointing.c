@@ -380,8 +380,6 @@ int sw_checkpointing_begin(sw_checkpointing *c, sw_engine *engine, lua_State *L,
                                      .oldest = oldest,
                                      .tidy = tidy };
     c->graph = engine->graph;
-    /* Under exactly-once nothing is there, unless a crash came between going back and taking back. */
-    if (engine->options.delivery == SW_EXACTLY_ONCE) c->takes_back = true;
     int rc = describe_components(c, L, err);
     if (rc == SW_OK && c->restore != NULL) rc = compare(c, L, err);
     if (rc == SW_OK && c->restore != NULL) rc = restore_sinks(c, engine->options.delivery, err);

@@ -29,7 +29,8 @@ int sw_parts_collect(sw_parts *parts, const sw_engine *engine, const char *compo
                      sw_error *err);
 void sw_parts_free(sw_parts *parts);
 
-/* Replaces `out` by what is saved of the task itself: [has its input ended?, greatest time seen, watermarks]. SW_ENOMEM. */
+/* Replaces `out` by what is saved of the task itself: [has its input ended?, greatest time seen, watermarks].
+ * SW_ENOMEM. */
 int sw_snapshot_pack_task(const sw_task *task, bool is_input_ended, sw_buf *out);
 
 int l_snapshot_begin(lua_State *L);
