@@ -3,11 +3,11 @@
  *     LD_PRELOAD=record.so SWLUA_RECORD_DIR=/x SWLUA_RECORD_LOG=/y swlua run ...
  *
  * Each record: a byte that says what, a flag byte, a 16-bit length of the path, a 32-bit length of the data, inode and
- * offset (64 bits each), then path and data. A call and its record are one step for all threads and processes (a lock on
- * the log), so that the order of records is that of the calls. Little-endian.
+ * offset (64 bits each), then path and data. A call and its record are one step for all threads and processes (a lock
+ * on the log), so that the order of records is that of the calls. Little-endian.
  *
- * While the file that SWLUA_RECORD_FULL names is there, nothing can be written below a folder "checkpoints": the disk is
- * full.
+ * While the file that SWLUA_RECORD_FULL names is there, nothing can be written below a folder "checkpoints": the disk
+ * is full.
  *
  * Limits  Paths have to be absolute or relative to the folder the program stands in all the time; descriptors below
  *         FDS_MAX. */
