@@ -7,7 +7,8 @@
 
 #include <lua.h>
 
-/* core.sim_open(job name, start ms, seed, parallelism, queue, declare, folder, from, delivery) -> sim:
+/* core.sim_open(job name, start ms, seed, parallelism, queue, declare, folder, from, delivery, ms until events are
+ * replayed or 0, restarts) -> sim:
  * declare(graph) is called to fill the graph; checkpoints are kept in the folder; from: as for swlua run. */
 int l_sim_open(lua_State *L);
 
