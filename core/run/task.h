@@ -24,7 +24,6 @@
 
 #include "base/clock.h"
 #include "base/stats.h"
-#include "run/ack.h"
 #include "run/connector.h"
 #include "run/graph.h"
 #include "run/instance.h"
@@ -69,42 +68,40 @@ typedef struct sw_task {
     sw_batch rows;              /* source: the batch being processed */
     sw_error err;               /* why the last FFI call failed */
     /* --- private --- */
-    struct sw_engine *engine;    /* borrowed */
-    uint32_t plan_task;          /* index in the graph's tasks */
-    uint32_t worker;             /* index of the worker it lives on */
-    sw_step step;                /* what its last run ended with */
-    sw_input *inputs;            /* input_count of them */
-    uint32_t input_count;        /* channels that lead here */
-    uint32_t input_next;         /* where the search for a batch goes on */
-    sw_port *ports;              /* one per unfused edge that leaves it */
-    uint32_t *port_edges;        /* their edges */
-    uint32_t port_count;         /* entries of ports */
-    sw_port *blocked;            /* with SW_STEP_WAIT_ROOM: the port that waits */
-    sw_source *source;           /* connector of a source in C; NULL otherwise */
-    sw_positions positions;      /* of it, at the checkpoints that can be restored */
-    double rate;                 /* source: events per second; 0 unbounded */
-    double rate_credit;          /* source: events that may be read now */
-    int64_t rate_ns;             /* source: when credit was last added; -1 never */
-    int64_t time_max;            /* source: greatest event time seen */
-    int64_t max_delay_ms;        /* source: how far the watermark trails it */
-    struct sw_task_sink *sinks;  /* connectors of sinks in C */
-    uint32_t sink_count;         /* entries of sinks */
-    sw_acks *acks;               /* its tracker; owned; NULL: events are not acknowledged */
-    uint32_t holder;             /* component index + 1 of one that holds events by hand; 0 none */
-    struct sw_answer *answer;    /* being made; owned; NULL between barriers */
-    bool has_commits;            /* it commits sinks itself (in Lua) */
-    int64_t sinks_flushed_ns;    /* when they were last flushed */
-    bool is_fd_ready;            /* the source's descriptor became readable */
-    bool is_waiting_fd;          /* the worker's loop watches the source's descriptor */
-    void *coroutine;             /* script's: what sw_engine_ops.resume gets; NULL before setup */
-    int64_t step_began_ns;       /* atomic by the watchdog's needs: clock when this step began; 0 not running */
-    int64_t busy_ns, blocked_ns; /* time spent running, and waiting for room; atomic */
-    int64_t blocked_since_ns;    /* 0 when not waiting for room */
-    uint64_t pulse_seen;         /* watchdog: events counted by its components at the last look */
-    int64_t pulse_seen_ns;       /* watchdog: when that last changed */
-    sw_buf encoded;              /* script's: scratch for rows being made */
-    uint64_t writes;             /* rows written to sinks, for sampling latency */
-    sw_histogram latency;        /* us from intake to a sink's write */
+    struct sw_engine *engine;        /* borrowed */
+    uint32_t plan_task;              /* index in the graph's tasks */
+    uint32_t worker;                 /* index of the worker it lives on */
+    sw_step step;                    /* what its last run ended with */
+    sw_input *inputs;                /* input_count of them */
+    uint32_t input_count;            /* channels that lead here */
+    uint32_t input_next;             /* where the search for a batch goes on */
+    sw_port *ports;                  /* one per unfused edge that leaves it */
+    uint32_t *port_edges;            /* their edges */
+    uint32_t port_count;             /* entries of ports */
+    sw_port *blocked;                /* with SW_STEP_WAIT_ROOM: the port that waits */
+    sw_source *source;               /* connector of a source in C; NULL otherwise */
+    sw_positions positions;          /* of it, at the checkpoints that can be restored */
+    double rate;                     /* source: events per second; 0 unbounded */
+    double rate_credit;              /* source: events that may be read now */
+    int64_t rate_ns;                 /* source: when credit was last added; -1 never */
+    int64_t time_max;                /* source: greatest event time seen */
+    int64_t max_delay_ms;            /* source: how far the watermark trails it */
+    struct sw_task_sink *sinks;      /* connectors of sinks in C */
+    uint32_t sink_count;             /* entries of sinks */
+    sw_acks *acks;                   /* its tracker; owned; NULL: events are not acknowledged */
+    struct sw_answer *answer;        /* being made; owned; NULL between barriers */
+    bool has_commits;                /* it commits sinks itself (in Lua) */
+    int64_t sinks_flushed_ns;        /* when they were last flushed */
+    bool is_fd_ready, is_waiting_fd; /* the source's descriptor became readable; the worker's loop watches it */
+    void *coroutine;                 /* script's: what sw_engine_ops.resume gets; NULL before setup */
+    int64_t step_began_ns;           /* atomic by the watchdog's needs: clock when this step began; 0 not running */
+    int64_t busy_ns, blocked_ns;     /* time spent running, and waiting for room; atomic */
+    int64_t blocked_since_ns;        /* 0 when not waiting for room */
+    uint64_t pulse_seen;             /* watchdog: events counted by its components at the last look */
+    int64_t pulse_seen_ns;           /* watchdog: when that last changed */
+    sw_buf encoded;                  /* script's: scratch for rows being made */
+    uint64_t writes;                 /* rows written to sinks, for sampling latency */
+    sw_histogram latency;            /* us from intake to a sink's write */
 } sw_task;
 
 /* --- for the coroutine ---------------------------------------------------------------------------------------- */
