@@ -169,7 +169,7 @@ static void say_what_was_not_kept(sw_runner *runner)
     sw_error err;
     if (sw_runner_call(runner, "swlua.internal.engine", "state_not_kept", NULL, &names, &err) == SW_OK &&
         names.size > 0)
-        fprintf(stderr, "swlua: %s: the state of %.*s was not kept (delivery at-most-once)\n", runner->job,
+        fprintf(stderr, "swlua: %s: the state of %.*s was not kept (no checkpoints are taken)\n", runner->job,
                 (int)names.size, (const char *)names.data);
     sw_buf_deinit(&names);
 }

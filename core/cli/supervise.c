@@ -131,7 +131,7 @@ static bool prepare_restart(supervisor *s)
     page->failures++;
     fprintf(stderr, "swlua: %s: %.*s; restart %u of %u in %g s%s\n", job_of(page), (int)strcspn(page->failure, "\n"),
             page->failure, page->failures, page->attempts, (double)delay_ms / 1000,
-            page->has_guarantee ? "" : ", with its sources at their start (delivery at-most-once)");
+            page->has_guarantee ? "" : ", with its sources at their start (no checkpoints are taken)");
     if (!await_restart(s, delay_ms)) {
         fprintf(stderr, "swlua: %s: stopped before it was restarted\n", job_of(page));
         return false;

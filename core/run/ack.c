@@ -39,6 +39,7 @@ struct sw_acks {
     uint32_t due, due_last;            /* first and last place that waits to be replayed */
     uint32_t due_count;                /* how many do */
     uint32_t links;                    /* nodes that are links; atomic */
+    uint32_t holder;                   /* component index + 1; 0 none */
     uint32_t now_ms;                   /* at the last take, wrapping */
     int64_t taken_ms;                  /* the same */
     int64_t quiet_since_ms;            /* nothing has been acknowledged since; the set was not full before */
@@ -215,7 +216,7 @@ static void fail_node(sw_acks *acks, uint32_t place, sw_ack_fate fate)
         return;
     }
     sw_ack_kept *kept = node->keeps;
-    if (fate == SW_ERRED && ++kept->errors > acks->options.errors_max) acks->is_hopeless = true;
+    if (fate == SW_ERRED && ++kept->errors > acks->options.settings.errors_max) acks->is_hopeless = true;
     notify(acks, kept->id, false);
     make_due(acks, place);
 }
@@ -463,7 +464,7 @@ static void time_out(sw_acks *acks)
     while (acks->nodes.oldest != SW_ACK_NONE) {
         uint32_t place = acks->nodes.oldest;
         const sw_ack_node *node = node_at(acks, place);
-        if (acks->now_ms - node->taken_ms < acks->options.timeout_ms) return;
+        if (acks->now_ms - node->taken_ms < acks->options.settings.timeout_ms) return;
         if (node->kind == SW_ACK_LINK) remove_node(acks, place);
         else fail_node(acks, place, SW_FAILED);
     }
@@ -499,7 +500,7 @@ int64_t sw_acks_deadline_ms(const sw_acks *acks)
     int64_t deadline = INT64_MAX;
     if (acks->nodes.oldest != SW_ACK_NONE) {
         uint32_t age = acks->now_ms - acks->nodes.list[acks->nodes.oldest].taken_ms;
-        deadline = acks->taken_ms - age + acks->options.timeout_ms;
+        deadline = acks->taken_ms - age + acks->options.settings.timeout_ms;
     }
     if (is_full(acks) && !acks->is_reported && acks->quiet_since_ms + FULL_QUIET_MS < deadline)
         deadline = acks->quiet_since_ms + FULL_QUIET_MS;
@@ -527,6 +528,16 @@ uint32_t sw_acks_pending(const sw_acks *acks)
 uint32_t sw_acks_held(const sw_acks *acks)
 {
     return __atomic_load_n(&acks->links, __ATOMIC_RELAXED);
+}
+
+uint32_t sw_acks_holder(const sw_acks *acks)
+{
+    return acks->holder;
+}
+
+void sw_acks_set_holder(sw_acks *acks, uint32_t component)
+{
+    acks->holder = component;
 }
 
 uint32_t sw_acks_room(const sw_acks *acks)

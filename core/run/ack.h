@@ -42,12 +42,17 @@
 
 typedef struct sw_acks sw_acks;
 
+/* Of a job. */
+typedef struct sw_ack_settings {
+    int64_t timeout_ms;  /* until a pending event is replayed; 0: events are not acknowledged */
+    uint32_t errors_max; /* errors of one event after which it is not replayed any more */
+} sw_ack_settings;
+
 typedef struct sw_ack_options {
     uint32_t number, count;                      /* of the task, and how many there are */
     sw_ack_mail **mails;                         /* by task; borrowed; filled in by each tracker */
     uint64_t seed;                               /* of the edges */
-    int64_t timeout_ms;                          /* until a pending event is replayed */
-    uint32_t errors_max;                         /* errors of one event after which it is not replayed any more */
+    sw_ack_settings settings;                    /* of the job */
     uint32_t pending_max;                        /* roots; 0: SW_ACK_PENDING_MAX */
     uint32_t depth;                              /* scopes open at once, at most */
     sw_instance *instance;                       /* where `acked` and `replayed` are counted; borrowed */
@@ -105,11 +110,13 @@ bool sw_acks_await(sw_acks *acks);                /* before sleeping: true if th
 
 /* --- for sources ------------------------------------------------------------------------------------------------- */
 
-uint32_t sw_acks_pending(const sw_acks *acks); /* roots not acknowledged */
-uint32_t sw_acks_held(const sw_acks *acks);    /* links; any thread */
-uint32_t sw_acks_room(const sw_acks *acks);    /* events that may be given before the set is full */
-uint32_t sw_acks_due(const sw_acks *acks);     /* events that wait to be replayed */
-void sw_acks_end(sw_acks *acks);               /* no more events will be given: it counts as full */
+uint32_t sw_acks_pending(const sw_acks *acks);              /* roots not acknowledged */
+uint32_t sw_acks_held(const sw_acks *acks);                 /* links; any thread */
+uint32_t sw_acks_holder(const sw_acks *acks);               /* what set_holder said; 0 nothing */
+void sw_acks_set_holder(sw_acks *acks, uint32_t component); /* index + 1 of one that holds events by hand; at setup */
+uint32_t sw_acks_room(const sw_acks *acks);                 /* events that may be given before the set is full */
+uint32_t sw_acks_due(const sw_acks *acks);                  /* events that wait to be replayed */
+void sw_acks_end(sw_acks *acks);                            /* no more events will be given: it counts as full */
 /* Opens a scope about the next event to be replayed and returns its row, with its output in `reserved`; valid until
  * close. NULL: none waits. */
 const sw_row *sw_acks_open_replay(sw_acks *acks);

@@ -5,11 +5,9 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/log.h"
+#include "run/acking.h"
 #include "run/coordinator.h"
 #include "run/threads.h"
-
-#define SCOPES_PER_COMPONENT 4 /* an event, timers that fall due behind it, what is held, and what is emitted for it */
 
 /* --- making --------------------------------------------------------------------------------------------------- */
 
@@ -147,63 +145,6 @@ static int make_ports_of(sw_engine *engine, sw_task *task, sw_error *err)
     return SW_OK;
 }
 
-/* --- acknowledging -------------------------------------------------------------------------------------------- */
-
-/* Says which tasks hold events of their own accord, when a source waits for acknowledgements that do not come. */
-static void report_full(void *arg, const sw_acks *acks)
-{
-    const sw_task *source = arg;
-    const sw_engine *engine = source->engine;
-    char names[256] = "";
-    for (uint32_t i = 0; i < engine->task_count; i++) {
-        const sw_task *task = &engine->tasks[i];
-        size_t used = strlen(names);
-        if (task->holder == 0 || sw_acks_held(task->acks) == 0 || used > sizeof(names) / 2) continue;
-        snprintf(names + used, sizeof(names) - used, "%s%s#%u", used > 0 ? ", " : "; events are held by ",
-                 engine->graph->components[task->holder - 1].name, task->number);
-    }
-    const char *name = engine->graph->components[engine->graph->tasks[source->plan_task].head].name;
-    sw_log(
-        SW_LOG_WARN, engine->options.job,
-        "%s#%u waits until some of its %u pending events are acknowledged%s, and none is: what waits for its further "
-        "events, or for the watermark they would raise, waits until they are replayed (ack_timeout)%s",
-        name, source->number, sw_acks_pending(acks), sw_acks_room(acks) == 0 ? ", more are not possible" : "", names);
-}
-
-static int make_tracker(sw_engine *engine, sw_task *task, sw_error *err)
-{
-    const sw_plan_task *plan = &engine->graph->tasks[task->plan_task];
-    const sw_ack_options options = {
-        .number = (uint32_t)(task - engine->tasks),
-        .count = engine->task_count,
-        .mails = engine->ack_mails,
-        .seed = engine->options.seed,
-        .timeout_ms = engine->options.ack_timeout_ms,
-        .errors_max = engine->options.ack_errors_max,
-        .depth = SCOPES_PER_COMPONENT * (plan->count + 1),
-        .instance = &engine->instances[plan->head][task->number],
-        .wake = wake_of(engine, task->worker, UINT32_MAX),
-        .on_full = report_full,
-        .arg = task,
-    };
-    return sw_acks_new(&task->acks, &options, err);
-}
-
-static int make_trackers(sw_engine *engine, sw_error *err)
-{
-    int rc = SW_OK;
-    if (engine->options.ack_timeout_ms <= 0) return SW_OK;
-    if (engine->task_count > SW_ACK_TASKS_MAX)
-        return sw_error_set(err, SW_EINVAL, "%s: tracking by acknowledgement is possible for %d task instances, not %u",
-                            engine->options.job, SW_ACK_TASKS_MAX, engine->task_count);
-    engine->ack_mails = sw_calloc(engine->task_count, sizeof(*engine->ack_mails));
-    if (engine->ack_mails == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
-    for (uint32_t i = 0; i < engine->task_count && rc == SW_OK; i++) rc = make_tracker(engine, &engine->tasks[i], err);
-    return rc;
-}
-
-/* --- opening -------------------------------------------------------------------------------------------------- */
-
 static int make_all(sw_engine *engine, sw_error *err)
 {
     int rc = sw_graph_plan(engine->graph, engine->options.parallelism, err);
@@ -214,7 +155,7 @@ static int make_all(sw_engine *engine, sw_error *err)
     if (engine->workers == NULL) return sw_error_set(err, SW_ENOMEM, "out of memory");
     for (uint32_t w = 0; w < engine->options.workers; w++)
         engine->workers[w].wake_fd = -1; /* So that closing a half-made engine does not close descriptor 0. */
-    if ((rc = make_trackers(engine, err)) != SW_OK) return rc;
+    if ((rc = sw_acking_open(engine, err)) != SW_OK) return rc;
     if ((rc = make_channels(engine, err)) != SW_OK) return rc;
     for (uint32_t i = 0; i < engine->task_count; i++)
         if ((rc = make_ports_of(engine, &engine->tasks[i], err)) != SW_OK) return rc;
@@ -255,7 +196,7 @@ void sw_engine_close(sw_engine *engine)
     for (uint32_t c = 0; engine->instances != NULL && c < engine->graph->component_count; c++)
         sw_free(engine->instances[c]);
     sw_free(engine->workers);
-    sw_free(engine->ack_mails);
+    sw_acking_close(engine);
     sw_free(engine->tasks);
     sw_free(engine->first_task);
     sw_free(engine->channels);
@@ -289,24 +230,6 @@ void sw_engine_fail(sw_engine *engine, int exit_code, const char *fmt, ...)
     }
     pthread_mutex_unlock(&engine->lock);
     wake_all(engine);
-}
-
-void sw_engine_note_error(sw_engine *engine, const char *text)
-{
-    pthread_mutex_lock(&engine->lock);
-    sw_error_set(&engine->last_error, SW_ESCRIPT, "%s", text);
-    pthread_mutex_unlock(&engine->lock);
-}
-
-void sw_engine_fail_hopeless(sw_engine *engine, const sw_task *source)
-{
-    sw_error last;
-    pthread_mutex_lock(&engine->lock);
-    last = engine->last_error;
-    pthread_mutex_unlock(&engine->lock);
-    sw_engine_fail(engine, 1, "an event of %s#%u was replayed %u times (restart.attempts) and failed again: %s",
-                   engine->graph->components[engine->graph->tasks[source->plan_task].head].name, source->number,
-                   engine->options.ack_errors_max, last.text);
 }
 
 /* Async-signal-safe: stores to atomics and writes to eventfds. */

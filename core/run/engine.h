@@ -43,8 +43,7 @@ typedef struct sw_engine_options {
     uint32_t workers;                 /* threads, or Lua states under sim; >= 1 */
     uint32_t parallelism;             /* the job's */
     uint32_t queue;                   /* events per channel; 0: SW_QUEUE_DEFAULT */
-    int64_t ack_timeout_ms;           /* events are acknowledged, and replayed after this; 0: they are not */
-    uint32_t ack_errors_max;          /* errors of one event after which the job fails */
+    sw_ack_settings acks;             /* whether events are acknowledged */
     int64_t watchdog_ms;              /* a call of user code that takes longer is stuck; 0: no watchdog */
     uint64_t seed;                    /* of everything random */
     bool is_sim;                      /* scheduler */
@@ -72,7 +71,7 @@ typedef struct sw_engine {
     sw_channel **channels;              /* all of them, by edge, sender, receiver; NULL where forward needs none */
     uint32_t *first_channel;            /* by edge: index in channels of (sender 0, receiver 0) */
     uint32_t channel_count;             /* entries of channels */
-    sw_ack_mail **ack_mails;            /* by task: its tracker's post box; NULL: events are not acknowledged */
+    struct sw_acking *acking;           /* owned; NULL: events are not acknowledged */
     sw_rng rng;                         /* sim: draws the next task */
     pthread_mutex_t lock;               /* guards failure, inquiries, and the start line */
     struct sw_inquiry *answered;        /* what tasks have answered; guarded by lock */
@@ -81,7 +80,6 @@ typedef struct sw_engine {
     _Atomic bool has_started;           /* all of them were, without a failure */
     int exit_code;                      /* of the failure; 0 none */
     sw_error failure;                   /* why */
-    sw_error last_error;                /* of an event that is to be replayed */
     _Atomic bool is_failed;             /* stop at once */
     _Atomic bool is_stopping;           /* stop was asked for */
     _Atomic bool is_halted;             /* all that has to be kept is kept: workers end where they are */
@@ -97,8 +95,7 @@ typedef struct sw_engine {
     int wake_fd;                        /* eventfd; -1 under sim */
 } sw_engine;
 
-/* Plans the graph and makes tasks and channels; starts nothing. SW_EINVAL for a graph that cannot be, SW_ENOMEM,
- * SW_EIO. */
+/* Plans the graph, makes tasks and channels; starts nothing. SW_EINVAL: a graph that cannot be; SW_ENOMEM, SW_EIO. */
 int sw_engine_open(sw_engine *engine, sw_graph *graph, const sw_engine_options *options, const sw_engine_ops *ops,
                    sw_error *err);
 void sw_engine_close(sw_engine *engine);
@@ -113,14 +110,11 @@ void sw_engine_wake(sw_engine *engine); /* has the main thread call ops.on_wake 
  * before the engine is closed. */
 struct event_base *sw_engine_base(const sw_engine *engine);
 
-/* Notes why an event is to be replayed, for the day that it was too often. Any thread. */
-void sw_engine_note_error(sw_engine *engine, const char *text);
-void sw_engine_fail_hopeless(sw_engine *engine, const sw_task *source); /* fails with that reason */
 void sw_engine_fail(sw_engine *engine, int exit_code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* Takes checkpoints from now on (coordinator.h). Before run; the engine frees it. */
 struct sw_coordinator_options;
 struct sw_coordinator_ops;
+/* Takes checkpoints from now on (coordinator.h). Before run; the engine frees it. */
 int sw_engine_coordinate(sw_engine *engine, const struct sw_coordinator_options *options,
                          const struct sw_coordinator_ops *ops, sw_error *err);
 
@@ -138,7 +132,7 @@ int sw_engine_sim_start(sw_engine *engine);                 /* sets all workers 
 bool sw_engine_sim_step(sw_engine *engine);                 /* runs one task; false: none can run now, or failed */
 bool sw_engine_sim_settle(sw_engine *engine);               /* runs until nothing can run at this time; false: failed */
 int64_t sw_engine_sim_deadline_ms(const sw_engine *engine); /* engine time at which something falls due; INT64_MAX */
-bool sw_engine_is_done(const sw_engine *engine);            /* every task has ended, and the last checkpoint is done */
+bool sw_engine_is_done(const sw_engine *engine); /* every task has ended, and the last checkpoint is done */
 
 /* --- time ------------------------------------------------------------------------------------------------------ */
 

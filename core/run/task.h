@@ -24,7 +24,6 @@
 
 #include "base/clock.h"
 #include "base/stats.h"
-#include "run/ack.h"
 #include "run/connector.h"
 #include "run/graph.h"
 #include "run/input.h"
@@ -80,7 +79,6 @@ typedef struct sw_task {
     struct sw_task_sink *sinks;  /* connectors of sinks in C */
     uint32_t sink_count;         /* entries of sinks */
     sw_acks *acks;               /* its tracker; owned; NULL: events are not acknowledged */
-    uint32_t holder;             /* component index + 1 of one that holds events by hand; 0 none */
     struct sw_answer *answer;    /* being made; owned; NULL between barriers */
     struct sw_inquiry *asking;   /* to be answered (inquiry.h); guarded by the engine's lock */
     bool has_commits;            /* it commits sinks itself (in Lua) */

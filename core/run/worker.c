@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "run/acking.h"
 #include "run/engine.h"
 
 #define SPIN_ROUNDS 200   /* looks at the tasks before sleeping: about as long as a wake-up costs */
@@ -100,7 +101,7 @@ static bool take_acks(sw_task *task)
 {
     sw_acks_take(task->acks, task->now_ms);
     if (!sw_acks_is_hopeless(task->acks)) return true;
-    sw_engine_fail_hopeless(task->engine, task);
+    sw_acking_fail(task->engine, task);
     return false;
 }
 

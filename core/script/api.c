@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "io/registry.h"
+#include "run/acking.h"
 #include "run/engine.h"
 #include "script/inquiries.h"
 #include "script/keyed_fields.h"
@@ -486,7 +487,7 @@ static int l_acks_notices(lua_State *L)
 static int l_acks_holder(lua_State *L)
 {
     sw_task *task = check_pointer(L, 1);
-    task->holder = (uint32_t)luaL_checkinteger(L, 2) + 1;
+    sw_acks_set_holder(task->acks, (uint32_t)luaL_checkinteger(L, 2) + 1);
     return 0;
 }
 
@@ -523,7 +524,7 @@ static int l_acks_position(lua_State *L)
 static int l_note_error(lua_State *L)
 {
     const sw_task *task = check_pointer(L, 1);
-    sw_engine_note_error(task->engine, luaL_checkstring(L, 2));
+    sw_acking_note_error(task->engine, luaL_checkstring(L, 2));
     return 0;
 }
 

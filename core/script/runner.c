@@ -136,7 +136,7 @@ static void publish_policy(const sw_runner *runner)
     if (page == NULL) return;
     page->attempts = runner->restart_attempts;
     page->delay_ms = runner->restart_delay_ms;
-    page->has_guarantee = runner->delivery != SW_AT_MOST_ONCE;
+    page->has_guarantee = runner->delivery != SW_AT_MOST_ONCE && runner->checkpoints.is_on;
     snprintf(page->job, sizeof(page->job), "%s", runner->job);
 }
 
@@ -247,8 +247,7 @@ static int open_checkpoints(sw_runner *runner, sw_error *err)
     };
     if (!runner->checkpoints.is_on && config->from != NULL && strcmp(config->from, "none") != 0 &&
         strcmp(config->from, "latest") != 0)
-        return sw_error_set(err, SW_ESTATE, "there is no checkpoint \"%s\": %s takes none (delivery at-most-once)",
-                            config->from, runner->job);
+        return sw_error_set(err, SW_ESTATE, "there is no checkpoint \"%s\": %s takes none", config->from, runner->job);
     if (!runner->checkpoints.is_on || config->is_detached) return SW_OK;
     return sw_checkpointing_open(&runner->checkpointing, &job, err);
 }
@@ -260,8 +259,7 @@ static int open_engine(sw_runner *runner, sw_error *err)
         .workers = runner->config.workers,
         .parallelism = runner->parallelism,
         .queue = runner->queue,
-        .ack_timeout_ms = runner->ack_timeout_ms,
-        .ack_errors_max = runner->restart_attempts,
+        .acks = { .timeout_ms = runner->ack_timeout_ms, .errors_max = runner->restart_attempts },
         .watchdog_ms = watchdog_of(runner),
         .seed = runner->config.seed,
         .is_sim = runner->config.is_sim,

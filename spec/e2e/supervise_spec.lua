@@ -60,7 +60,7 @@ describe("the supervisor", function()
         echo second >&3; exec 3>&-; wait $supervisor]])
       assert.are.same({ 0, "first\nsecond\n" }, { result.status, dir:read("out") })
       assert.equal("swlua: copy: the engine process was killed by signal 9 (Killed); restart 1 of 3 in 0.001 s, with "
-        .. "its sources at their start (delivery at-most-once)\n", dir:read("err"))
+        .. "its sources at their start (no checkpoints are taken)\n", dir:read("err"))
       assert.equal(1, report().restarts)
     end)
 

@@ -102,8 +102,7 @@ static void open_trackers(uint64_t seed, uint32_t pending_max)
             .count = TRACKERS,
             .mails = mails,
             .seed = seed,
-            .timeout_ms = TIMEOUT_MS,
-            .errors_max = ENDLESS,
+            .settings = { .timeout_ms = TIMEOUT_MS, .errors_max = ENDLESS },
             .pending_max = pending_max,
             .depth = 8,
             .instance = &instances[i],
@@ -390,7 +389,7 @@ static void a_full_set_that_nothing_leaves_is_reported_once(void **state)
     const sw_ack_options options = {
         .count = TRACKERS,
         .mails = mails,
-        .timeout_ms = 100 * TIMEOUT_MS,
+        .settings = { .timeout_ms = 100 * TIMEOUT_MS },
         .pending_max = 1,
         .depth = 1,
         .instance = &instances[0],
@@ -432,9 +431,11 @@ static void an_event_with_too_many_errors_is_hopeless(void **state)
     (void)state;
     open_trackers(1, 0);
     sw_acks_free(acks[0]);
-    const sw_ack_options options = {
-        .count = TRACKERS, .mails = mails, .timeout_ms = TIMEOUT_MS, .errors_max = 2, .depth = 1, .instance = instances
-    };
+    const sw_ack_options options = { .count = TRACKERS,
+                                     .mails = mails,
+                                     .settings = { .timeout_ms = TIMEOUT_MS, .errors_max = 2 },
+                                     .depth = 1,
+                                     .instance = instances };
     assert_int_equal(sw_acks_new(&acks[0], &options, NULL), SW_OK);
     for (int i = 0; i < 3; i++) {
         assert_false(sw_acks_is_hopeless(acks[0]));

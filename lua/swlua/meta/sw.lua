@@ -37,7 +37,9 @@ local Collector = {}
 ---     out:emit({ card = event.card, n = state.n })
 ---@param event swlua.Event
 ---@param time integer?
-function Collector:emit(event, time) end
+---@param held swlua.Event[]? with manual_ack: the held events that it descends from; default the current one
+---@return integer? id of the event, in a source whose events are acknowledged
+function Collector:emit(event, time, held) end
 
 --- Emits to a named output; one that nobody reads is dropped and counted.
 ---
@@ -45,7 +47,21 @@ function Collector:emit(event, time) end
 ---@param name string
 ---@param event swlua.Event
 ---@param time integer?
-function Collector:emit_to(name, event, time) end
+---@param held swlua.Event[]? with manual_ack: the held events that it descends from; default the current one
+---@return integer? id of the event, in a source whose events are acknowledged
+function Collector:emit_to(name, event, time, held) end
+
+--- With manual_ack: the event is done with, once all that was emitted in its name is.
+---
+---     out:ack(event)
+---@param event swlua.Event
+function Collector:ack(event) end
+
+--- With manual_ack: what the event descends from is sent again.
+---
+---     out:fail(event)
+---@param event swlua.Event
+function Collector:fail(event) end
 
 --- An event-time timer for the current key; the same time set twice fires once.
 ---
@@ -79,6 +95,7 @@ function Collector:now() end
 ---@class swlua.Operator
 ---@field version integer? of the shape of its state
 ---@field state swlua.Schema? of keyed state
+---@field manual_ack boolean? it says itself when an event is done with
 ---@field setup_instance? fun(self: table, instance: swlua.Instance, state: any)
 ---@field apply fun(self: table, event: swlua.Event, out: swlua.Collector, state: table?)
 ---@field on_timer? fun(self: table, time: integer, out: swlua.Collector, state: table?, name: string?)
@@ -92,6 +109,8 @@ function Collector:now() end
 ---@field version integer?
 ---@field setup_instance? fun(self: table, instance: swlua.Instance, state: any)
 ---@field get_events fun(self: table, out: swlua.Collector): "done"|"idle"|nil
+---@field ack? fun(self: table, id: integer) tracking = "ack": all that was made of the event is processed
+---@field fail? fun(self: table, id: integer) tracking = "ack": the event is going to be sent again
 ---@field get_state? fun(self: table): any
 ---@field upgrade? fun(state: any, from_version: integer): any
 ---@field rescale? fun(states: any[], n: integer): any[]
@@ -132,6 +151,7 @@ function Collector:now() end
 
 ---@class swlua.ApplyOptions: swlua.OperatorOptions
 ---@field state swlua.Schema? of keyed state
+---@field manual_ack boolean? it says itself when an event is done with
 ---@field on_timer? fun(time: integer, out: swlua.Collector, state: table?, name: string?) of a plain function
 
 ---@class swlua.SourceOptions: swlua.OperatorOptions
