@@ -7,6 +7,7 @@
 ---     swlua run jobs/fraud.lua                                    the sample beside this script
 ---     swlua run jobs/fraud.lua --set input=FILE                   a file of JSON lines
 ---     swlua run jobs/fraud.lua --set input=- < FILE               standard input
+---     swlua run jobs/fraud.lua --set log=fraud                    every decision goes to the event log "fraud" as well
 ---
 --- Input: {"id":1,"ts":1704096000000,"card":"c1","amount":12.5,"merchant":"grocer","lat":52.52,"lon":13.41}; where a
 --- transaction is known to be a fraud, "fraud":true. Labels only travel along: no analyzer reads them.
@@ -21,7 +22,7 @@ local transaction = sw.record{
   id = "i64", ts = "time", card = "string", amount = "f64", lat = "f64", lon = "f64", fraud = "bool",
 }
 local partial_score = sw.record{
-  id = "i64", card = "string", amount = "f64", fraud = "bool", score = "f64", reason = "string",
+  id = "i64", ts = "time", card = "string", amount = "f64", fraud = "bool", score = "f64", reason = "string",
 }
 
 -- An alarm is worth something now or never, so losing an event in a crash is cheaper than waiting for checkpoints.
@@ -38,7 +39,8 @@ local function analyze(name, analyzer)
   return by_card:apply(name, function(event, out, state)
     local score, reason = analyzer.score(event, state)
     out:emit({
-      id = event.id, card = event.card, amount = event.amount, fraud = event.fraud, score = score, reason = reason,
+      id = event.id, ts = event.ts, card = event.card, amount = event.amount, fraud = event.fraud, score = score,
+      reason = reason,
     })
   end, { schema = partial_score, state = analyzer.state and sw.record(analyzer.state) })
 end
@@ -48,9 +50,11 @@ local scores = sw.union(
   analyze("proximity", require "fraud.proximity"),
   analyze("transaction-count", require "fraud.transaction_count"))
 
-scores
-  :key_by("id")
-  :apply("score-aggregator", require "fraud.score_aggregator")
-  :to("decisions", decisions.sink(io.stdout), { parallelism = 1, on_error = "fail" })
+local decided = scores:key_by("id"):apply("score-aggregator", require "fraud.score_aggregator")
+
+decided:to("decisions", decisions.sink(io.stdout), { parallelism = 1, on_error = "fail" })
+
+-- For those who count: jobs/system_usage.lua and jobs/lambda_usage read it.
+if sw.args.log then decided:to("log", sw.to.log(sw.args.log)) end
 
 return job

@@ -36,18 +36,19 @@ local function decision(state)
   for _, analyzer in ipairs(ANALYZERS) do reasons[#reasons + 1] = state.reasons[analyzer] end
   local score = M.combine(state.scores)
   return {
-    id = state.id, card = state.card, amount = state.amount, fraud = state.fraud,
+    id = state.id, ts = state.ts, card = state.card, amount = state.amount, fraud = state.fraud,
     score = math.floor(score * 100 + 0.5) / 100, reasons = reasons, flagged = score >= THRESHOLD,
   }
 end
 
 local function forget(state)
-  state.id, state.card, state.amount, state.fraud = nil, nil, nil, nil
+  state.id, state.ts, state.card, state.amount, state.fraud = nil, nil, nil, nil, nil
   state.scores, state.reasons, state.decided = nil, nil, nil
 end
 
 local function open(state, partial, out)
-  state.id, state.card, state.amount, state.fraud = partial.id, partial.card, partial.amount, partial.fraud
+  state.id, state.ts, state.card, state.amount = partial.id, partial.ts, partial.card, partial.amount
+  state.fraud = partial.fraud
   state.scores, state.reasons = {}, {}
   out:processing_timer(PATIENCE, "decide")
 end
