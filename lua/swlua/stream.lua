@@ -16,7 +16,7 @@ local M = {}
 ---@field _inputs swlua.Input[]
 local Stream = {}
 
-local LATER = { window = true, join = true, table = true, aggregate = true, changes = true }
+local LATER = { window = true, aggregate = true }
 
 local meta = { __index = check.members(Stream, "streams have no method", LATER) }
 
@@ -153,6 +153,34 @@ function Stream:event_time(name, time, options)
     check.problem(text:format(component.subject(name), expected, check.show(time)))
   end
   return add_operator(self, { op = "event_time", name = name, time = result, options = options })
+end
+
+-- Tables and joins --------------------------------------------------------------------------------------------------
+
+--- A materialized view: the latest row of each key. An event with `deleted = true`, or for which `tombstone` is true,
+--- removes its key; so does `ttl` after the row's time.
+---
+---     local prices = ticks:table("prices", "symbol", { ttl = "1d" })
+---@param name string
+---@param key string|string[]|fun(event: table): any
+---@param options { ttl: string?, tombstone: (fun(event: table): any)?, parallelism: integer? }?
+---@return swlua.Table
+function Stream:table(name, key, options)
+  check_self(self, "table")
+  return require("swlua.join").table(self, name, key, options)
+end
+
+--- Joins this stream with a Table (a row per event of this stream) or another stream (a row per pair).
+---
+---     orders:join("priced", prices, { on = "symbol", type = "left" })
+---     clicks:join("seen", views, { on = "user", within = { "-10m", "0s" } })
+---@param name string
+---@param other swlua.Stream|swlua.Table
+---@param spec swlua.JoinSpec
+---@return swlua.Stream
+function Stream:join(name, other, spec)
+  check_self(self, "join")
+  return require("swlua.join").join(self, name, other, spec)
 end
 
 -- Outputs and groupings -------------------------------------------------------------------------------------------

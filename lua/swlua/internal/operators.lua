@@ -160,6 +160,10 @@ local function collector(task, x, state, keyed, encode)
   out.emit_to = emit_to_function(x, named)
   acknowledging(task, x, out, setmetatable({ default = emit }, { __index = named }))
   out.now = function() return tonumber(C.swffi_now_ms(T)) end
+  out.late = function(self, event) -- for the engine's own operators
+    x.instance.late = x.instance.late + 1
+    self:emit_to("late", event)
+  end
   local fields = {
     time = function() return x.moment.time end,
     watermark = function() return tonumber(x.firing or T.wm[x.domain]) end,
