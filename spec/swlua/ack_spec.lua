@@ -688,6 +688,45 @@ job:source("events", sw.from.file("in.jsonl"))
   end)
 end)
 
+describe("a stop", function()
+  it("waits until nothing is pending", function()
+    local dir = support.folder()
+    finally(function() dir:remove() end)
+    dir:write("endless.lua", [[
+local sw = require "swlua"
+local job = sw.job("endless", { delivery = "at-least-once", tracking = "ack" })
+job:source("events", sw.from.generator(function(i) return { n = i } end))
+  :shuffle():apply("slow", {
+    manual_ack = true,
+    setup_instance = function(self) self.held = {} end,
+    apply = function(self, event, out)
+      self.held[#self.held + 1] = event
+      out:processing_timer("1ms", "release")
+    end,
+    on_timer = function(self, time, out)
+      for _, event in ipairs(self.held) do
+        out:emit(event, nil, { event })
+        out:ack(event)
+      end
+      self.held = {}
+    end,
+  }, { parallelism = 2 }):to("out", sw.to.stdout())
+return job
+]])
+    local result = dir:shell([[
+$swlua endless.lua --workers 2 --report report.json --log-level error > rows &
+until [ -s rows ]; do :; done
+kill -INT $!
+wait $!]])
+    assert.equal(0, result.status, result.err)
+    local source = json.decode(dir:read("report.json")).components.events
+    assert.is_true(source.acked > 0)
+    assert.equal(source.out, source.acked + source.replayed)
+    local _, rows = dir:read("rows"):gsub("\n", "")
+    assert.equal(source.out, rows)
+  end)
+end)
+
 describe("any schedule", function()
   it("has every event processed though a tenth of the calls fail", function()
     for seed = 1, 30 do

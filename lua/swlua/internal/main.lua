@@ -116,6 +116,8 @@ local function fire_processing_timers(task)
   local T = task.T
   if T.timer_ms > T.now_ms then return end
   for _, x in ipairs(task.timed) do fire_timers(x, 1, T.now_ms) end
+  drain(task) -- What they have emitted is not to wait for a next batch.
+  flush_collected(task)
   T.timer_ms = processing_due(task)
 end
 
