@@ -83,11 +83,27 @@ bool sw_task_on_end(sw_task *task, sw_input *input)
     return true;
 }
 
+sw_idle sw_task_input_idle(const sw_task *task)
+{
+    sw_idle idle = SW_IDLE_NO;
+    for (uint32_t i = 0; i < task->input_count; i++) {
+        const sw_input *input = &task->inputs[i];
+        if (input->is_ended) continue;
+        if (input->idle == SW_IDLE_NO) return SW_IDLE_NO;
+        if (input->idle > idle) idle = input->idle;
+    }
+    return idle;
+}
+
 int64_t sw_task_input_watermark(const sw_task *task)
 {
     int64_t least = SW_TIME_MAX;
-    for (uint32_t i = 0; i < task->input_count; i++)
-        if (task->inputs[i].wm < least) least = task->inputs[i].wm;
+    sw_idle wanted = sw_task_input_idle(task); /* Who decides: those that are active, else those whose time moves on. */
+    if (wanted == SW_IDLE_STILL) return SW_TIME_MIN;
+    for (uint32_t i = 0; i < task->input_count; i++) {
+        const sw_input *input = &task->inputs[i];
+        if (!input->is_ended && input->idle == wanted && input->wm < least) least = input->wm;
+    }
     return least;
 }
 
@@ -167,9 +183,11 @@ sw_step sw_task_fill(sw_task *task)
     release_positions(task);
     sw_batch_clear(&task->rows);
     uint32_t max_rows = sw_task_take_credit(task);
+    task->is_starved = 0;
     if (max_rows == 0) return SW_STEP_WAIT_TIME;
     if (mark_position(task) != SW_OK) return SW_STEP_FAILED;
     int rc = task->source->ops->fill(task->source, &task->rows, max_rows, &task->err);
+    task->is_starved = rc == SW_EEMPTY && task->rows.count == 0;
     if (task->rate > 0) task->rate_credit += max_rows - (double)task->rows.count;
     if (task->rows.count > 0) stamp_rows(task);
     if (rc == SW_OK) return SW_STEP_RAN;

@@ -56,6 +56,8 @@ typedef struct sw_task {
     uint32_t committed;         /* newest checkpoint whose sinks are to be committed by the task; atomic */
     uint32_t committed_seen;    /* the last one it has committed */
     uint32_t is_released;       /* the job's last checkpoint is done: a task that waits for it may end; atomic */
+    sw_idle idle;               /* as it told its readers */
+    uint32_t is_starved;        /* source: the last fill found nothing to read */
     uint32_t asked;             /* there are inquiries; atomic */
     sw_batch rows;              /* source: the batch being processed */
     sw_error err;               /* why the last FFI call failed */
@@ -110,8 +112,11 @@ bool sw_task_on_end(sw_task *task, sw_input *input);
 /* The control item that has come by every input still open, now that another has ended; 0 when none has. */
 uint32_t sw_task_control_due(sw_task *task);
 
-/* The least watermark of the inputs that have not ended; SW_TIME_MAX when all have. */
+/* The least watermark of the inputs that are neither ended nor idle; when all are idle, of those whose time moves on,
+ * else SW_TIME_MIN. SW_TIME_MAX when all have ended. */
 int64_t sw_task_input_watermark(const sw_task *task);
+/* Whether the task is idle itself: all its open inputs are. */
+sw_idle sw_task_input_idle(const sw_task *task);
 
 /* Reads the next rows of a connector into task->rows; sets their stamps, and the watermark in force before each.
  * SW_STEP_RAN (rows), SW_STEP_WAIT_TIME (nothing now), SW_STEP_DONE (there may be rows), SW_STEP_FAILED (task->err). */

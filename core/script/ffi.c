@@ -30,11 +30,11 @@ SW_FFI_EXPORT const uint32_t *swffi_abi(void)
         sizeof(sw_ack_notice),
         sizeof(sw_anchor),
         offsetof(sw_input, batch),
-        offsetof(sw_input, is_ended),
+        offsetof(sw_input, idle),
         offsetof(sw_task, timer_ms),
         offsetof(sw_task, at),
         offsetof(sw_task, number),
-        offsetof(sw_task, is_released),
+        offsetof(sw_task, is_starved),
         offsetof(sw_task, asked),
         offsetof(sw_task, rows),
         offsetof(sw_task, err),
@@ -113,6 +113,11 @@ SW_FFI_EXPORT int swffi_task_on_control(sw_task *task, sw_input *input, uint32_t
 SW_FFI_EXPORT int swffi_task_send(sw_task *task, int kind, uint32_t id)
 {
     return sw_task_send(task, (sw_row_kind)kind, id);
+}
+
+SW_FFI_EXPORT uint32_t swffi_task_input_idle(const sw_task *task)
+{
+    return sw_task_input_idle(task);
 }
 
 SW_FFI_EXPORT int64_t swffi_task_source_watermark(const sw_task *task)

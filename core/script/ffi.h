@@ -40,10 +40,10 @@ typedef struct sw_instance {
     uint64_t n_in, n_out, late, dropped, malformed, errors, dead_letters, unread, acked, replayed;
     const struct sw_instance *fed_by;
 } sw_instance;
-typedef struct sw_input { int64_t wm; sw_batch *batch; uint32_t edge, is_ended; } sw_input;
+typedef struct sw_input { int64_t wm; sw_batch *batch; uint32_t edge, is_ended, idle; } sw_input;
 typedef struct sw_task {
     int64_t now_ms, wm[8], wake_ms, timer_ms;
-    uint32_t at, stamp, control, control_seen, is_stopping, number, pause_at, committed, committed_seen, is_released;
+    uint32_t at, stamp, control, control_seen, is_stopping, number, pause_at, committed, committed_seen, is_released, idle, is_starved;
     uint32_t asked;
     sw_batch rows;
     sw_error err;
@@ -81,6 +81,7 @@ int swffi_task_on_end(sw_task *task, sw_input *input);
 uint32_t swffi_task_control_due(sw_task *task);
 void swffi_task_answer(sw_task *task, uint32_t id);
 int64_t swffi_task_input_watermark(const sw_task *task);
+uint32_t swffi_task_input_idle(const sw_task *task);
 int64_t swffi_task_source_watermark(const sw_task *task);
 void swffi_task_saw_time(sw_task *task, int64_t time);
 int swffi_task_fill(sw_task *task);

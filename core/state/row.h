@@ -30,6 +30,7 @@ typedef enum sw_row_kind {
     SW_ROW_WATERMARK = 2, /* carries only `wm` */
     SW_ROW_CONTROL = 3,   /* a control item of the coordinator: body is its 64-bit id; closes its batch */
     SW_ROW_END = 4,       /* nothing follows on this channel; closes its batch */
+    SW_ROW_IDLE = 5,      /* body is a sw_idle: whether the sender holds watermarks back */
 } sw_row_kind;
 
 typedef struct sw_row {

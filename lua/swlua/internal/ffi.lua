@@ -12,7 +12,7 @@ local C = core.library and ffi.load(core.library) or ffi.C
 local M = { C = C, ffi = ffi, core = core }
 
 M.OK, M.FULL = 0, core.codes.SW_EFULL
-M.EVENT, M.MALFORMED, M.WATERMARK, M.CONTROL, M.END = 0, 1, 2, 3, 4
+M.EVENT, M.MALFORMED, M.WATERMARK, M.CONTROL, M.END, M.IDLE = 0, 1, 2, 3, 4, 5
 M.ALTERED, M.PLAIN = 1, 2 -- flags of a row
 M.RAN, M.WAIT_INPUT, M.WAIT_ROOM, M.WAIT_TIME, M.DONE, M.FAILED = 1, 2, 3, 4, 5, 6
 M.WAIT_ACKS, M.WAIT_COMMIT = 7, 8
@@ -46,9 +46,9 @@ local function check_layout()
     ffi.sizeof("sw_keyed_recent"),
     ffi.offsetof("sw_instance", "fed_by"),
     ffi.sizeof("sw_ack_notice"), ffi.sizeof("sw_anchor"),
-    ffi.offsetof("sw_input", "batch"), ffi.offsetof("sw_input", "is_ended"),
+    ffi.offsetof("sw_input", "batch"), ffi.offsetof("sw_input", "idle"),
     ffi.offsetof("sw_task", "timer_ms"), ffi.offsetof("sw_task", "at"), ffi.offsetof("sw_task", "number"),
-    ffi.offsetof("sw_task", "is_released"), ffi.offsetof("sw_task", "asked"),
+    ffi.offsetof("sw_task", "is_starved"), ffi.offsetof("sw_task", "asked"),
     ffi.offsetof("sw_task", "rows"), ffi.offsetof("sw_task", "err"),
   }
   for i, value in ipairs(found) do

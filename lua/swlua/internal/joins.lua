@@ -1,5 +1,5 @@
---- The operators behind tables and joins. Each is a table of functions like a user's, on keyed state and timers, so that
--- it is saved, restored and dealt out anew like any other.
+--- The operators behind tables and joins. Each is a table of functions like a user's, on keyed state and timers, so
+-- that it is saved, restored and dealt out anew like any other.
 --
 --     left  --by its key--> [ state of the key ] --> row(l, r)       out.from tells the sides apart: "left", "right"
 --     right --by its key--> [                  ]

@@ -10,6 +10,7 @@ local acks = require("swlua.internal.acks")
 local check = require("swlua.check")
 local decode = require("swlua.internal.decode")
 local errors = require("swlua.internal.errors")
+local idle = require("swlua.internal.idle")
 local inspect = require("swlua.internal.inspect")
 local records = require("swlua.internal.records")
 local snapshot = require("swlua.internal.snapshot")
@@ -279,6 +280,14 @@ local function input_handlers(task)
         local due = C.swffi_task_control_due(T)
         if due ~= 0 then act_on_control(task, due) end
       end
+    elseif row.kind == f.IDLE then
+      input.idle = tonumber(ffi.cast("uint64_t *", row + 1)[0])
+      local now = C.swffi_task_input_idle(T)
+      if now ~= T.idle then
+        T.idle = now
+        send(task, f.IDLE, now)
+      end
+      advance_input(task, C.swffi_task_input_watermark(T))
     elseif row.kind == f.CONTROL then
       local id = ffi.cast("uint64_t *", row + 1)[0]
       if C.swffi_task_on_control(T, input, tonumber(id)) ~= 0 then act_on_control(task, tonumber(id)) end
@@ -447,6 +456,7 @@ local function connector_body(task, x)
   return function()
     local step = C.swffi_task_fill(T)
     if T.rows.count > 0 then
+      task.watch.given()
       decode.batch(T.rows, events)
       loop(T.rows, events)
       if not has_time_function then advance(task, 0, C.swffi_task_source_watermark(T)) end
@@ -555,6 +565,7 @@ local function custom_body(task, x)
     if ms == nil then return reject(x, malformed, event, problem) end
     instance.n_out = instance.n_out + 1
     made = made + 1
+    if T.idle ~= idle.NO then task.watch.given() end
     local id = to(encoded, ms)
     saw_time(ms)
     T.at = x.at
@@ -585,12 +596,10 @@ local function custom_body(task, x)
     if not ok then x.fail(result, nil, tonumber(T.now_ms)) end
     after_batch(task, made)
     if result == "done" then return DONE end
-    if result == "wait" then -- until woken: sources of sw.test
-      T.wake_ms = TIME_MAX
-      return WAIT_TIME
-    end
-    if result ~= "idle" then return RAN end
-    T.wake_ms = T.now_ms + IDLE_MS
+    if result ~= "idle" and result ~= "wait" then return RAN end
+    T.wake_ms = result == "idle" and T.now_ms + IDLE_MS or TIME_MAX -- "wait": until woken: sources of sw.test
+    T.is_starved = (result == "idle" or x.component.options.idle_ms) and made == 0 and 1 or 0
+    if made > 0 then task.watch.given() end
     return WAIT_TIME
   end
 end
@@ -638,6 +647,11 @@ local function source_body(task)
   local rate = options.rate or connector and connector.options.rate
   core.set_source(task.pointer, { rate = rate or nil, max_delay = options.max_delay_ms })
   acks.prepare(task, x, schema_views())
+  task.watch = idle.watch(task, x, send, function(wm)
+    advance(task, 0, wm)
+    drain(task)
+    flush_collected(task)
+  end)
   local read
   if not connector then read = custom_body(task, x)
   elseif connector.type == "generator" then read = generator_body(task, x)
@@ -647,7 +661,12 @@ local function source_body(task)
       follow_orders(task)
       local step = read()
       if step == DONE then break end
-      if step == WAIT_TIME then wait(task, step) else yield(step) end
+      if step == WAIT_TIME then
+        task.watch.waits(T.is_starved ~= 0)
+        wait(task, step)
+      else
+        yield(step)
+      end
     end
     if task.has_acks then await_acks(task) end
   end
