@@ -1,4 +1,4 @@
---- Manually managed state: a component keeps its own state in a file of its own, at its own pace, with the number of the
+--- Manually managed state: a component keeps its state in a file of its own, at its own pace, with the number of the
 --- last event that is in it. After a crash the source goes back a little more than need be, and the component
 --- skips what it has seen: the total is exact though each event may come twice.
 --- --set file=PATH: where it keeps it.

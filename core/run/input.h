@@ -8,7 +8,8 @@
 
 #include "run/channel.h"
 
-/* Does a sender hold back the watermark of its readers? Not while it is idle: silent for longer than its idle option. */
+/* Does a sender hold back the watermark of its readers? Not while it is idle: silent for longer than its idle
+ * option. */
 typedef enum sw_idle {
     SW_IDLE_NO,     /* it does */
     SW_IDLE_STILL,  /* it does not, and says nothing of the time */

@@ -43,7 +43,8 @@ typedef struct sw_instance {
 typedef struct sw_input { int64_t wm; sw_batch *batch; uint32_t edge, is_ended, idle; } sw_input;
 typedef struct sw_task {
     int64_t now_ms, wm[8], wake_ms, timer_ms;
-    uint32_t at, stamp, control, control_seen, is_stopping, number, pause_at, committed, committed_seen, is_released, idle, is_starved;
+    uint32_t at, stamp, control, control_seen, is_stopping, number, pause_at, committed, committed_seen, is_released;
+    uint32_t idle, is_starved;
     uint32_t asked;
     sw_batch rows;
     sw_error err;
