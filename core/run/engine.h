@@ -132,7 +132,7 @@ int sw_engine_sim_start(sw_engine *engine);                 /* sets all workers 
 bool sw_engine_sim_step(sw_engine *engine);                 /* runs one task; false: none can run now, or failed */
 bool sw_engine_sim_settle(sw_engine *engine);               /* runs until nothing can run at this time; false: failed */
 int64_t sw_engine_sim_deadline_ms(const sw_engine *engine); /* engine time at which something falls due; INT64_MAX */
-bool sw_engine_is_done(const sw_engine *engine); /* every task has ended, and the last checkpoint is done */
+bool sw_engine_is_done(const sw_engine *engine);            /* every task has ended, and the last checkpoint is done */
 
 /* --- time ------------------------------------------------------------------------------------------------------ */
 
