@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/rng.h"
+#include "io/json_encode.h"
 #include "io/mp.h"
 
 /* A row whose body is these bytes of msgpack. */
@@ -133,6 +134,63 @@ static void what_has_no_json_form_is_refused_and_named(void **state)
     CHECK_REFUSED("\x81\xa1x\xdd\xff\xff\xff\xff", "damaged");
     CHECK_REFUSED("\x81\xa1x\xc1", "damaged");
     CHECK_REFUSED("\x01", "damaged");
+}
+
+/* A value as a lenient encoder writes it; is_exact: nothing stands for something else. */
+static void check_lenient(const void *bytes, size_t len, const char *expected, bool is_exact)
+{
+    sw_json_encoder encoder;
+    sw_buf out = { 0 };
+    sw_json_encoder_init(&encoder);
+    assert_int_equal(sw_json_encode_value(&encoder, bytes, len, &out, NULL), is_exact ? SW_OK : SW_EFORMAT);
+    sw_buf_clear(&out);
+    encoder.is_lenient = true;
+    assert_int_equal(sw_json_encode_value(&encoder, bytes, len, &out, NULL), SW_OK);
+    assert_int_equal(encoder.was_exact, is_exact);
+    assert_int_equal(out.size, strlen(expected));
+    assert_memory_equal(out.data, expected, out.size);
+    sw_json_encoder_deinit(&encoder);
+    sw_buf_deinit(&out);
+}
+
+#define CHECK_EXACT(bytes, expected) check_lenient(bytes, sizeof(bytes) - 1, expected, true)
+#define CHECK_INEXACT(bytes, expected) check_lenient(bytes, sizeof(bytes) - 1, expected, false)
+
+static void a_value_of_any_type_is_written(void **state)
+{
+    (void)state;
+    CHECK_EXACT("\xa2"
+                "c1",
+                "\"c1\"");
+    CHECK_EXACT("\xcf\xff\xff\xff\xff\xff\xff\xff\xff", "18446744073709551615");
+    CHECK_EXACT("\xc0", "null");
+    CHECK_EXACT("\x92\xa1"
+                "a\x01",
+                "[\"a\",1]");
+    CHECK_EXACT("\x81\xa1x\x90", "{\"x\":[]}");
+}
+
+static void a_lenient_encoder_writes_what_has_no_json_form_as_something_else(void **state)
+{
+    (void)state;
+    CHECK_INEXACT("\xa3\xffxy", "\"\xef\xbf\xbdxy\"");
+    CHECK_INEXACT("\xa4\xc3\xa9\xc3\"", "\"\xc3\xa9\xef\xbf\xbd\\\"\""); /* e acute, and half of one */
+    CHECK_INEXACT("\x81\xa1\xff\x01", "{\"\xef\xbf\xbd\":1}");
+    CHECK_INEXACT("\x91\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00", "[\"nan\"]");
+    CHECK_INEXACT("\xcb\xff\xf0\x00\x00\x00\x00\x00\x00", "\"-inf\"");
+}
+
+static void more_or_less_than_one_value_is_damaged(void **state)
+{
+    sw_json_encoder encoder;
+    sw_buf out = { 0 };
+    (void)state;
+    sw_json_encoder_init(&encoder);
+    assert_int_equal(sw_json_encode_value(&encoder, (const uint8_t *)"\x01\x02", 2, &out, NULL), SW_EFORMAT);
+    assert_int_equal(sw_json_encode_value(&encoder, (const uint8_t *)"", 0, &out, NULL), SW_EFORMAT);
+    assert_int_equal(out.size, 0);
+    sw_json_encoder_deinit(&encoder);
+    sw_buf_deinit(&out);
 }
 
 static void deep_nesting_is_refused_and_not_followed(void **state)
@@ -531,6 +589,9 @@ int main(void)
         cmocka_unit_test(every_msgpack_number_has_its_json),
         cmocka_unit_test(number_keys_are_their_digits_and_bytes_are_text),
         cmocka_unit_test(what_has_no_json_form_is_refused_and_named),
+        cmocka_unit_test(a_value_of_any_type_is_written),
+        cmocka_unit_test(a_lenient_encoder_writes_what_has_no_json_form_as_something_else),
+        cmocka_unit_test(more_or_less_than_one_value_is_damaged),
         cmocka_unit_test(deep_nesting_is_refused_and_not_followed),
         cmocka_unit_test(strings_are_escaped_at_every_place),
         cmocka_unit_test(long_strings_of_escapes_come_through),

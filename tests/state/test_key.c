@@ -233,6 +233,46 @@ static void a_key_over_the_limit_is_refused_and_one_at_it_is_not(void **state)
     sw_batch_deinit(&s.batch);
 }
 
+static void check_key_from_pack(const char *bytes, size_t len, const char *expected, size_t expected_len)
+{
+    sw_buf out = { 0 };
+    sw_buf_append_str(&out, "from before");
+    assert_int_equal(sw_key_from_pack((const uint8_t *)bytes, len, &out), SW_OK);
+    assert_int_equal(out.size, expected_len);
+    assert_memory_equal(out.data, expected, expected_len);
+    sw_buf_deinit(&out);
+}
+
+#define CHECK_KEY(bytes, expected) check_key_from_pack(bytes, sizeof(bytes) - 1, expected, sizeof(expected) - 1)
+
+static void a_msgpack_value_becomes_the_canonical_key(void **state)
+{
+    (void)state;
+    CHECK_KEY("\xa2"
+              "c1",
+              "\xa2"
+              "c1");
+    CHECK_KEY("\xcb\x40\x45\x00\x00\x00\x00\x00\x00", "\x2a"); /* 42.0 */
+    CHECK_KEY("\xc0", "\xc0");
+    CHECK_KEY("\x93\xa1"
+              "a\xcd\x00\x01\xc3",
+              "\x93\xa1"
+              "a\x01\xc3");
+    CHECK_KEY("\x90", "\x90");
+}
+
+static void what_cannot_be_a_key_is_refused(void **state)
+{
+    sw_buf out = { 0 };
+    (void)state;
+    assert_int_equal(sw_key_from_pack((const uint8_t *)"\x80", 1, &out), SW_ETYPE);
+    assert_int_equal(sw_key_from_pack((const uint8_t *)"\x91\x90", 2, &out), SW_ETYPE);
+    assert_int_equal(sw_key_from_pack((const uint8_t *)"\xcb\x7f\xf8\0\0\0\0\0\0", 9, &out), SW_EINVAL);
+    assert_int_equal(sw_key_from_pack((const uint8_t *)"\x92\x01", 2, &out), SW_EFORMAT);
+    assert_int_equal(sw_key_from_pack((const uint8_t *)"", 0, &out), SW_EFORMAT);
+    sw_buf_deinit(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +282,8 @@ int main(void)
         cmocka_unit_test(records_and_maps_of_one_event_have_one_key),
         cmocka_unit_test(whole_numbers_of_records_make_the_bytes_of_whole_numbers),
         cmocka_unit_test(nan_and_tables_are_refused_as_keys_by_name),
+        cmocka_unit_test(a_msgpack_value_becomes_the_canonical_key),
+        cmocka_unit_test(what_cannot_be_a_key_is_refused),
         cmocka_unit_test(a_key_over_the_limit_is_refused_and_one_at_it_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

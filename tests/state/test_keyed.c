@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -205,6 +206,47 @@ static void entries_are_visited_by_key_bytes_then_length(void **state)
     sw_entry *order[8], **next = order;
     assert_int_equal(sw_keyed_each(keyed, collect_order, &next), 0);
     for (int i = 0; i < 8; i++) assert_ptr_equal(order[i], find(keyed, sorted[i]));
+    sw_keyed_free(keyed);
+}
+
+static void pages_have_every_key_once_and_in_order(void **state)
+{
+    char key[16];
+    (void)state;
+    sw_keyed *keyed = new_keyed(NULL);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(key, sizeof(key), "%d", i * 7);
+        get(keyed, key);
+    }
+    sw_entry *order[1000], **next = order, *page[48], *last = NULL;
+    assert_int_equal(sw_keyed_each(keyed, collect_order, &next), 0);
+    for (uint32_t max = 1; max <= 48; max += 47) {
+        uint32_t seen = 0, count = 0;
+        last = NULL;
+        do {
+            const uint8_t *after = last != NULL ? sw_entry_key(keyed, last) : NULL;
+            assert_int_equal(sw_keyed_after(keyed, after, last != NULL ? last->key_len : 0, max, page, &count), SW_OK);
+            for (uint32_t i = 0; i < count; i++) assert_ptr_equal(page[i], order[seen++]);
+            if (count > 0) last = page[count - 1];
+        } while (count == max);
+        assert_int_equal(seen, 1000);
+    }
+    sw_keyed_free(keyed);
+}
+
+static void a_page_behind_a_key_that_is_not_there_begins_with_the_next(void **state)
+{
+    sw_entry *page[4];
+    uint32_t count = 9;
+    (void)state;
+    sw_keyed *keyed = new_keyed(NULL);
+    get(keyed, "a");
+    get(keyed, "c");
+    assert_int_equal(sw_keyed_after(keyed, (const uint8_t *)"b", 1, 4, page, &count), SW_OK);
+    assert_int_equal(count, 1);
+    assert_ptr_equal(page[0], find(keyed, "c"));
+    assert_int_equal(sw_keyed_after(keyed, (const uint8_t *)"c", 1, 4, page, &count), SW_OK);
+    assert_int_equal(count, 0);
     sw_keyed_free(keyed);
 }
 
@@ -472,6 +514,8 @@ int main(void)
         cmocka_unit_test(nothing_is_remembered_across_the_beginning_of_a_save),
         cmocka_unit_test(keys_of_one_hash_are_told_apart),
         cmocka_unit_test(entries_are_visited_by_key_bytes_then_length),
+        cmocka_unit_test(pages_have_every_key_once_and_in_order),
+        cmocka_unit_test(a_page_behind_a_key_that_is_not_there_begins_with_the_next),
         cmocka_unit_test(a_visit_may_remove_the_entry_and_stops_when_told),
         cmocka_unit_test(a_string_field_is_replaced_and_made_nil),
         cmocka_unit_test(a_string_field_can_be_set_to_a_part_of_itself),
