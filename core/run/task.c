@@ -151,7 +151,7 @@ static void stamp_rows(sw_task *task)
     for (uint32_t i = 0; i < task->rows.count; i++) {
         row->stamp = stamp;
         row->wm = wm;
-        if (row->kind == SW_ROW_EVENT && row->time > time_max) {
+        if (row->kind == SW_ROW_EVENT && row->time > time_max && !task->has_time_function) {
             time_max = row->time;
             wm = time_max - delay;
         }

@@ -78,6 +78,7 @@ typedef struct sw_task {
     int64_t rate_ns;             /* source: when credit was last added; -1 never */
     int64_t time_max;            /* source: greatest event time seen */
     int64_t max_delay_ms;        /* source: how far the watermark trails it */
+    bool has_time_function;      /* source: not its rows, but Lua says what their times are */
     struct sw_task_sink *sinks;  /* connectors of sinks in C */
     uint32_t sink_count;         /* entries of sinks */
     sw_acks *acks;               /* its tracker; owned; NULL: events are not acknowledged */

@@ -250,13 +250,15 @@ static int l_port_domain(lua_State *L)
     return 0;
 }
 
-/* (task, { rate, max_delay }): what a source in Lua needs */
+/* (task, { rate, max_delay, has_time_function }): what a source in Lua needs */
 static int l_set_source(lua_State *L)
 {
     sw_task *task = check_pointer(L, 1);
     const sw_plan_task *plan = &task->engine->graph->tasks[task->plan_task];
     task->rate = field_number(L, 2, "rate", 0) / plan->parallelism;
     task->max_delay_ms = (int64_t)field_number(L, 2, "max_delay", 0);
+    lua_getfield(L, 2, "has_time_function");
+    task->has_time_function = lua_toboolean(L, -1);
     return 0;
 }
 

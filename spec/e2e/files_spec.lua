@@ -44,6 +44,24 @@ return job
     assert.equal(text, (run("--workers 2")))
   end)
 
+  it("takes the watermark from the times that a function gives, as from a field", function()
+    dir:write("input", '{"t":10}\n{"t":30}\n{"t":20}\n')
+    local watermarks = {}
+    for i, time in ipairs({ '"t"', "function(event) return event.t end" }) do
+      dir:write("job.lua", ([[
+local sw = require "swlua"
+local job = sw.job("job")
+job:source("in", sw.from.file("input"), { time = %s })
+  :apply("show", function(event, out) out:emit({ t = event.t, wm = out.watermark }) end)
+  :to("out", sw.to.stdout())
+return job
+]]):format(time))
+      watermarks[i] = run()
+    end
+    assert.equal('{"t":30,"wm":10}\n{"t":20,"wm":30}\n', watermarks[1]:match("\n(.*)"))
+    assert.equal(watermarks[1], watermarks[2])
+  end)
+
   it("shares the files of a pattern out over its instances", function()
     for i = 1, 5 do dir:write("part-" .. i, ("p%d a\np%d b\n"):format(i, i)) end
     job('sw.from.file("part-*", { format = "lines" })')

@@ -645,7 +645,8 @@ local function source_body(task)
   local T, options = task.T, x.component.options
   local connector = x.component.connector
   local rate = options.rate or connector and connector.options.rate
-  core.set_source(task.pointer, { rate = rate or nil, max_delay = options.max_delay_ms })
+  core.set_source(task.pointer, { rate = rate or nil, max_delay = options.max_delay_ms,
+    has_time_function = type(x.component.time) == "function" })
   acks.prepare(task, x, schema_views())
   task.watch = idle.watch(task, x, send, function(wm)
     advance(task, 0, wm)
