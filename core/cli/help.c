@@ -34,7 +34,7 @@ static void print_program(void)
          "\n"
          "Commands:");
     for (int i = 0; sw_commands[i] != NULL; i++)
-        printf("  %-9s %-44s %s\n", sw_commands[i]->name, sw_commands[i]->arguments, sw_commands[i]->summary);
+        printf("  %-11s %-44s %s\n", sw_commands[i]->name, sw_commands[i]->arguments, sw_commands[i]->summary);
     puts("\n"
          "swlua --version prints the version; swlua COMMAND --help, what a command takes.\n"
          "\n"

@@ -67,8 +67,8 @@ describe("swlua", function()
       for line in result.out:gmatch("[^\n]+") do lines[#lines + 1] = line end
       assert.equal(3, #lines)
       assert.is_truthy(lines[1]:find("^ID +TAKEN +AGE +BYTES +ENTRIES +FILES +KIND$"), lines[1])
-      assert.is_truthy(lines[2]:find("^" .. ids[1] .. " +%d+%-%d+%-%d+T[%d:.]+Z +%d+s +[%d,]+ +%d+ +1  full, finished$"),
-        lines[2])
+      local row = " +%d+%-%d+%-%d+T[%d:.]+Z +%d+s +[%d,]+ +%d+ +1  full, finished$"
+      assert.is_truthy(lines[2]:find("^" .. ids[1] .. row), lines[2])
       assert.is_truthy(lines[3]:find("^" .. ids[2] .. " .* 2  changes, finished$"), lines[3])
     end)
 
@@ -251,7 +251,8 @@ describe("swlua", function()
       has(result.out, "total    refused: its saved state has version 1, the code's is 2, and it has no upgrade\n")
       result = check('"total"', '"sum"')
       assert.equal(4, result.status)
-      has(result.out, "total    refused: it is no longer in the job; its state would be lost (--drop-state total drops it)\n")
+      has(result.out, "total    refused: it is no longer in the job; its state would be lost "
+        .. "(--drop-state total drops it)\n")
       has(result.out, "sum      new: it starts without state\n")
     end)
 
@@ -277,7 +278,7 @@ describe("swlua", function()
     it("runs the stored script, and says so", function()
       local ids = make_checkpoints(1)
       dir:write("sums.lua", (JOB:gsub("state.n = .-\n", "state.n = 1000\n")))
-      local result = dir:shell(('echo \'{"card":"a"}\' >>in.jsonl; "$swlua" sums.lua --from %s --with-code'):format(ids[1]))
+      local result = dir:shell([[echo '{"card":"a"}' >>in.jsonl; "$swlua" sums.lua --with-code --from ]] .. ids[1])
       assert.equal(0, result.status, result.err)
       has(result.err, ("running the script that checkpoint %s was taken with, not sums.lua"):format(ids[1]))
       assert.equal('{"card":"a","n":2}', dir:read("out.jsonl"):match("([^\n]+)\n$"))

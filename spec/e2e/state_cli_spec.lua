@@ -280,7 +280,8 @@ describe("swlua state", function()
       local lines = {}
       for i = 1, 5000 do lines[i] = ('{"k":%d}'):format(i) end
       dir:write("in.jsonl", table.concat(lines, "\n") .. "\n")
-      local result = dir:shell(START:format(5000, '"$swlua" state scan live usage; "$swlua" state scan live last >last'))
+      local result = dir:shell(START:format(5000, [["$swlua" state scan live usage
+        "$swlua" state scan live last >last]]))
       local keys = {}
       for i = 1, 5000 do keys[i] = tostring(i) end
       assert.is_true(table.concat(keys, " ") == keys_of(result.out))
