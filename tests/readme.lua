@@ -191,7 +191,8 @@ end
 
 -- ---- Names --------------------------------------------------------------------------------------------------------
 
-local OBJECTS = { Collector = "out", Job = "job", Stream = "stream", Test = "t" } -- what the text calls an object
+-- What the text calls an object.
+local OBJECTS = { Collector = "out", Job = "job", Stream = "stream", Table = "table", Test = "t" }
 local TABLES = { Collector = "out.", Instance = "", Operator = "", Source = "", Sink = "" } -- whose fields it names
 
 --- Every public name, as the text is to write it: "sw.job(", "stream:map(", "out.key", "max_delay".

@@ -225,7 +225,7 @@ describe("the swlua program", function()
       refused("graph count.lua --format svg", 2, '"text", "json", "mermaid", "dot"')
     end)
 
-    for _, option in ipairs({ "http :80", "ui", "watch", "trial 1s", "state-memory 1MB", "with-code" }) do
+    for _, option in ipairs({ "http :80", "ui", "watch", "trial 1s", "state-memory 1MB" }) do
       it("refuses --" .. option .. " as not available", function()
         local name = option:match("^%S+")
         refused("count.lua --" .. option, 2, ('option "--%s" is not available in this version'):format(name))

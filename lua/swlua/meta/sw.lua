@@ -203,6 +203,29 @@ function Job:fingerprint() end
 ---@return { file: string, line: integer?, text: string }[]
 function Job:warnings() end
 
+---@class swlua.JoinOptions: swlua.OperatorOptions
+---@field on string|[any, any]|nil the key: a field, two fields, or two functions
+---@field type "inner"|"left"|"right"|"full"|nil
+---@field row fun(l: table?, r: table?, age: integer?): table? makes the row; nil emits nothing
+---@field as_of boolean? against the table as it stood at the event's time
+---@field within [swlua.Duration, swlua.Duration]? right is within left + [first, second]
+---@field window table? pairs inside the same window
+---@field lateness swlua.Duration? with as_of: how late an event may come
+---@field ttl swlua.Duration? how long a row waits for its partner
+
+---@class swlua.Table a materialized view: the latest row of each key
+local Table = {}
+
+--- Its changes: rows as they become the latest of their key, and rows that go, with `deleted = true`.
+---@return swlua.Stream
+function Table:changes() end
+
+---@param name string
+---@param other swlua.Table
+---@param spec swlua.JoinOptions?
+---@return swlua.Table
+function Table:join(name, other, spec) end
+
 ---@class swlua.Stream
 local Stream = {}
 
@@ -256,6 +279,19 @@ function Stream:global() end
 ---@param fn fun(event: swlua.Event, n: integer): integer
 ---@return swlua.Stream
 function Stream:partition(fn) end
+
+--- A materialized view by key; `event.deleted` removes a row.
+---@param name string
+---@param key string|string[]|fun(event: swlua.Event): any
+---@param options { tombstone: (fun(event: swlua.Event): any), ttl: swlua.Duration? }?
+---@return swlua.Table
+function Stream:table(name, key, options) end
+
+---@param name string
+---@param right swlua.Stream|swlua.Table
+---@param spec swlua.JoinOptions
+---@return swlua.Stream
+function Stream:join(name, right, spec) end
 
 ---@param name string
 ---@param sink swlua.Connector|swlua.Sink
