@@ -192,7 +192,7 @@ end
 -- ---- Names --------------------------------------------------------------------------------------------------------
 
 -- What the text calls an object.
-local OBJECTS = { Collector = "out", Job = "job", Stream = "stream", Table = "table", Test = "t" }
+local OBJECTS = { Collector = "out", Job = "job", Stream = "stream", Table = "table", Test = "t", Windowed = "w" }
 local TABLES = { Collector = "out.", Instance = "", Operator = "", Source = "", Sink = "" } -- whose fields it names
 
 --- Every public name, as the text is to write it: "sw.job(", "stream:map(", "out.key", "max_delay".

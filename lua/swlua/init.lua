@@ -25,6 +25,13 @@ local sw = {
   time = values.time,
 }
 
+for _, part in ipairs({ require("swlua.window"), require("swlua.aggregate") }) do
+  for _, name in ipairs({ "tumbling", "sliding", "session", "unbounded", "count", "sum", "mean", "min", "max", "first",
+    "last", "min_by", "max_by", "collect", "distinct", "approx_distinct", "quantile" }) do
+    sw[name] = sw[name] or part[name]
+  end
+end
+
 -- Arguments -----------------------------------------------------------------------------------------------------
 
 local arguments, arguments_read = {}, {}
@@ -81,16 +88,8 @@ end
 
 -- Names that are not there ----------------------------------------------------------------------------------------
 
-local LATER = {
-  tumbling = true, sliding = true, session = true, unbounded = true, count = true, sum = true, min = true, max = true,
-  mean = true, first = true, last = true, min_by = true, max_by = true, collect = true, distinct = true,
-  approx_distinct = true, quantile = true,
-}
-
 local function unknown(name)
-  local text = LATER[name] and " is not available in this version"
-    or " does not exist" .. check.suggestion(name, check.public_names(sw))
-  check.problem("sw." .. name .. text)
+  check.problem("sw." .. name .. " does not exist" .. check.suggestion(name, check.public_names(sw)))
   return function()
     return {}
   end

@@ -56,8 +56,11 @@ local function within_rule(value)
 end
 
 local function window_rule(value)
-  local is_window = type(value) == "table" and value.length_ms and value.slide_ms
+  local is_window = type(value) == "table" and rawget(value, "kind") == "timed"
   if not is_window then return nil, "a window by time: sw.tumbling(...) or sw.sliding(...)" end
+  if value.is_by_clock or value.every_ms or value.every_count then
+    return nil, "a window by event time, without early rows"
+  end
   return value
 end
 

@@ -16,9 +16,7 @@ local M = {}
 ---@field _inputs swlua.Input[]
 local Stream = {}
 
-local LATER = { window = true, aggregate = true }
-
-local meta = { __index = check.members(Stream, "streams have no method", LATER) }
+local meta = { __index = check.members(Stream, "streams have no method", {}) }
 
 --- Is this a stream?
 ---@param value any
@@ -153,6 +151,30 @@ function Stream:event_time(name, time, options)
     check.problem(text:format(component.subject(name), expected, check.show(time)))
   end
   return add_operator(self, { op = "event_time", name = name, time = result, options = options })
+end
+
+-- Windows -----------------------------------------------------------------------------------------------------------
+
+--- Cuts the stream into windows, per key where it is keyed.
+---
+---     rows:key_by("card"):window(sw.sliding("1m", "10s")):aggregate("spending", { total = sw.sum("amount") })
+---@param window swlua.Window
+---@return swlua.Windowed
+function Stream:window(window)
+  check_self(self, "window")
+  return require("swlua.window").window(self, window)
+end
+
+--- Aggregates without a window: with every event its key's updated row.
+---
+---     rows:key_by("card"):aggregate("balance", { total = sw.sum("amount") })
+---@param name string
+---@param fields table<string, swlua.Aggregator>
+---@param options swlua.OperatorOptions?
+---@return swlua.Stream
+function Stream:aggregate(name, fields, options)
+  check_self(self, "aggregate")
+  return require("swlua.window").running(self, name, fields, options)
 end
 
 -- Tables and joins --------------------------------------------------------------------------------------------------

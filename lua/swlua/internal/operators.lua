@@ -19,6 +19,7 @@ local M = {}
 local durations = {}
 
 local function duration_ms(text)
+  if type(text) == "number" then return math.max(0, math.ceil(text)) end -- ms, from the engine's own operators
   local ms = durations[text]
   if ms == nil then
     local expected

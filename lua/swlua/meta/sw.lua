@@ -280,6 +280,17 @@ function Stream:global() end
 ---@return swlua.Stream
 function Stream:partition(fn) end
 
+---@param window swlua.Window
+---@return swlua.Windowed
+function Stream:window(window) end
+
+--- Without a window: with every event its key's updated row.
+---@param name string
+---@param fields table<string, swlua.Aggregator>
+---@param options swlua.OperatorOptions?
+---@return swlua.Stream
+function Stream:aggregate(name, fields, options) end
+
 --- A materialized view by key; `event.deleted` removes a row.
 ---@param name string
 ---@param key string|string[]|fun(event: swlua.Event): any
@@ -300,6 +311,46 @@ function Stream:to(name, sink, options) end
 
 ---@param label string?
 function Stream:print(label) end
+
+-- Windows -------------------------------------------------------------------------------------------------------
+
+---@class swlua.Window
+
+---@class swlua.Aggregator
+
+---@class swlua.WindowOptions
+---@field lateness swlua.Duration? so long behind a window's end a late event still counts
+---@field every swlua.Duration|integer|nil early rows
+---@field processing_time boolean? by the engine's clock
+
+---@class swlua.Windowed a stream seen through windows
+local Windowed = {}
+
+---@param name string
+---@param fields table<string, swlua.Aggregator>
+---@param options swlua.OperatorOptions?
+---@return swlua.Stream
+function Windowed:aggregate(name, fields, options) end
+
+---@param name string
+---@param fn fun(a: swlua.Event, b: swlua.Event): swlua.Event
+---@param options swlua.OperatorOptions?
+---@return swlua.Stream
+function Windowed:reduce(name, fn, options) end
+
+---@param name string
+---@param init fun(): any
+---@param fn fun(acc: any, event: swlua.Event): any
+---@param row (fun(acc: any, window: table): swlua.Event?)?
+---@param options swlua.OperatorOptions?
+---@return swlua.Stream
+function Windowed:fold(name, init, fn, row, options) end
+
+---@param name string
+---@param fn fun(window: table, events: swlua.Event[], out: swlua.Collector)
+---@param options swlua.OperatorOptions?
+---@return swlua.Stream
+function Windowed:process(name, fn, options) end
 
 -- The module ----------------------------------------------------------------------------------------------------
 
@@ -331,6 +382,82 @@ function sw.record(definition) end
 ---@param options { header: boolean|string[]?, separator: string?, types: table<string, swlua.FieldType>? }?
 ---@return swlua.Csv
 function sw.csv(options) end
+
+--- Windows that follow on each other.
+---
+---     sw.tumbling("10s")    sw.tumbling("1d", "-1h")    sw.tumbling(100)
+---@param length swlua.Duration|integer
+---@param offset swlua.Duration|swlua.WindowOptions|nil
+---@param options swlua.WindowOptions?
+---@return swlua.Window
+function sw.tumbling(length, offset, options) end
+
+---@param length swlua.Duration|integer
+---@param slide swlua.Duration|integer
+---@param options swlua.WindowOptions?
+---@return swlua.Window
+function sw.sliding(length, slide, options) end
+
+---@param gap swlua.Duration
+---@param options swlua.WindowOptions?
+---@return swlua.Window
+function sw.session(gap, options) end
+
+---@param options { every: swlua.Duration|integer|nil, processing_time: boolean? }?
+---@return swlua.Window
+function sw.unbounded(options) end
+
+---@return swlua.Aggregator
+function sw.count() end
+
+---@param field string|fun(event: swlua.Event): any
+---@return swlua.Aggregator
+function sw.sum(field) end
+
+---@param field string|fun(event: swlua.Event): any
+---@return swlua.Aggregator
+function sw.mean(field) end
+
+---@param field string|fun(event: swlua.Event): any
+---@return swlua.Aggregator
+function sw.min(field) end
+
+---@param field string|fun(event: swlua.Event): any
+---@return swlua.Aggregator
+function sw.max(field) end
+
+---@param field string|fun(event: swlua.Event): any
+---@return swlua.Aggregator
+function sw.first(field) end
+
+---@param field string|fun(event: swlua.Event): any
+---@return swlua.Aggregator
+function sw.last(field) end
+
+---@param field string|fun(event: swlua.Event): any
+---@return swlua.Aggregator
+function sw.min_by(field) end
+
+---@param field string|fun(event: swlua.Event): any
+---@return swlua.Aggregator
+function sw.max_by(field) end
+
+---@param field string|fun(event: swlua.Event): any
+---@return swlua.Aggregator
+function sw.collect(field) end
+
+---@param field string|fun(event: swlua.Event): any
+---@return swlua.Aggregator
+function sw.distinct(field) end
+
+---@param field string|fun(event: swlua.Event): any
+---@return swlua.Aggregator
+function sw.approx_distinct(field) end
+
+---@param field string|fun(event: swlua.Event): number?
+---@param q number 0 .. 1
+---@return swlua.Aggregator
+function sw.quantile(field, q) end
 
 --- A table that is an array, also when it is empty.
 ---@param items any[]?

@@ -1,0 +1,261 @@
+--- Windows: sw.tumbling and the like, and what `stream:window(w)` gives. The operators are internal/windows.lua.
+---
+---     stream ──window(w)──► Windowed ──aggregate, reduce, fold, process──► Stream
+local aggregate = require("swlua.aggregate")
+local check = require("swlua.check")
+local component = require("swlua.component")
+local operator = require("swlua.operator")
+local windows = require("swlua.internal.windows")
+
+---@class swlua.window
+local M = {}
+
+---@class swlua.Window
+---@field kind "timed"|"session"|"unbounded"|"counted"|"sliding_count"
+local window_meta = { __name = "window" }
+window_meta.__tostring = function(self) return "window " .. self.kind end
+
+local function every_rule(value)
+  local n = check.integer(1, 2 ^ 31)(value)
+  if n then return { count = n } end
+  local ms = check.rule.positive_duration(value)
+  if ms then return { ms = ms } end
+  return nil, 'a duration such as "1s", or a number of events'
+end
+
+local OPTIONS = {
+  every = { rule = every_rule },
+  lateness = { rule = check.rule.duration, to = "lateness_ms" },
+  processing_time = { rule = check.rule.boolean, to = "is_by_clock" },
+}
+
+local function new(kind, subject, window, options, allowed)
+  local spec = {}
+  for _, name in ipairs(allowed) do spec[name] = OPTIONS[name] end
+  for name, value in pairs(check.options(subject, options, spec)) do window[name] = value end
+  if window.every then
+    window.every_ms, window.every_count, window.every = window.every.ms, window.every.count, nil
+  end
+  if window.is_by_clock and window.lateness_ms then
+    check.problem(subject .. ": by the clock nothing is late: processing_time takes no lateness")
+  end
+  window.kind = kind
+  return setmetatable(window, window_meta)
+end
+
+local BY_TIME, NONE = { "every", "lateness", "processing_time" }, {}
+
+local function duration(subject, what, value, rule)
+  local ms, expected = (rule or check.rule.positive_duration)(value)
+  if ms then return ms end
+  check.problem(("%s: the %s must be %s, got %s"):format(subject, what, expected, check.show(value)))
+  return 1000
+end
+
+local function count(subject, what, value)
+  local n, expected = check.integer(1, 2 ^ 31)(value)
+  if n then return n end
+  check.problem(("%s: the %s must be %s, got %s"):format(subject, what, expected, check.show(value)))
+  return 1
+end
+
+--- Windows that follow on each other: of a duration, or of a number of events.
+---
+---     sw.tumbling("10s")    sw.tumbling("1d", "-1h")    sw.tumbling(100)    sw.tumbling("10s", { lateness = "5s" })
+---@param length swlua.Duration|integer
+---@param offset swlua.Duration? by which starts are moved from multiples of the length since the epoch
+---@param options swlua.WindowOptions?
+---@return swlua.Window
+function M.tumbling(length, offset, options)
+  local subject = "sw.tumbling"
+  if type(offset) == "table" and options == nil then offset, options = nil, offset end
+  if type(length) == "number" then
+    if offset ~= nil then check.problem(subject .. ": a window by count takes no offset") end
+    return new("counted", subject, { count = count(subject, "length", length) }, options, NONE)
+  end
+  local ms, offset_ms = duration(subject, "length", length), 0
+  if offset ~= nil then
+    local is_negative = type(offset) == "string" and offset:sub(1, 1) == "-"
+    offset_ms = duration(subject, "offset", is_negative and offset:sub(2) or offset, check.rule.duration)
+    offset_ms = (is_negative and -offset_ms or offset_ms) % ms
+  end
+  return new("timed", subject, { length_ms = ms, slide_ms = ms, offset_ms = offset_ms }, options, BY_TIME)
+end
+
+--- Windows that overlap: of a length, one every slide.
+---
+---     sw.sliding("1m", "10s")    sw.sliding(100, 10)    sw.sliding("1m", "10s", { every = "1s" })
+---@param length swlua.Duration|integer
+---@param slide swlua.Duration|integer at most the length
+---@param options swlua.WindowOptions?
+---@return swlua.Window
+function M.sliding(length, slide, options)
+  local subject = "sw.sliding"
+  local is_count = type(length) == "number"
+  local whole = is_count and count(subject, "length", length) or duration(subject, "length", length)
+  local step = is_count and count(subject, "slide", slide) or duration(subject, "slide", slide)
+  if step > whole then
+    check.problem(("%s: a slide of %s is longer than the window, %s: events between windows would be lost")
+      :format(subject, check.show(slide), check.show(length)))
+  end
+  if is_count then return new("sliding_count", subject, { count = whole, slide_count = step }, options, NONE) end
+  return new("timed", subject, { length_ms = whole, slide_ms = step, offset_ms = 0 }, options, BY_TIME)
+end
+
+--- Windows that end when nothing came for longer than a gap.
+---
+---     sw.session("30s")
+---@param gap swlua.Duration
+---@param options swlua.WindowOptions?
+---@return swlua.Window
+function M.session(gap, options)
+  return new("session", "sw.session", { gap_ms = duration("sw.session", "gap", gap) }, options, BY_TIME)
+end
+
+--- One window of everything; fires by `every`, and when the input ends.
+---
+---     sw.unbounded({ every = "10s" })    sw.unbounded({ every = 1000 })
+---@param options { every: swlua.Duration|integer, processing_time: boolean? }?
+---@return swlua.Window
+function M.unbounded(options)
+  return new("unbounded", "sw.unbounded", {}, options, { "every", "processing_time" })
+end
+
+-- Windowed ---------------------------------------------------------------------------------------------------------
+
+---@class swlua.Windowed a stream seen through windows
+---@field _stream swlua.Stream keyed
+---@field _key { fields: string[]?, fn: function? }
+---@field _window swlua.Window
+---@field _is_keyed boolean
+local Windowed = {}
+
+local meta = { __index = check.members(Windowed, "windows have no method", {}) }
+
+local PLACE = {
+  on_error = { rule = component.on_error_rule },
+  parallelism = { rule = component.parallelism_rule },
+  queue = { rule = component.queue_rule },
+  schema = { rule = check.rule.schema },
+}
+
+local function nothing() return nil end
+
+--- The stream keyed, and its key; an unkeyed one is of one key, nil, in one instance.
+local function keyed(stream)
+  if not component.is_keyed(stream._inputs) then return stream:key_by(nothing), { fields = {} }, false end
+  local grouping = stream._inputs[1].grouping
+  return stream, { fields = grouping.fields, fn = grouping.fn }, true
+end
+
+--- See Stream:window.
+function M.window(stream, window)
+  if getmetatable(window) ~= window_meta then
+    check.problem("window: expected a window such as sw.tumbling(\"10s\"), got " .. check.show(window))
+    window = M.tumbling("10s")
+  end
+  local by_key, key, is_keyed = keyed(stream)
+  return setmetatable({ _stream = by_key, _key = key, _window = window, _is_keyed = is_keyed }, meta)
+end
+
+local function options_of(name, is_keyed, options)
+  local place = check.options(component.subject(name), options, PLACE)
+  if not is_keyed then
+    if place.parallelism and place.parallelism > 1 then
+      check.problem(component.subject(name) .. ": a window over all keys has one instance; key_by gives more")
+    end
+    place.parallelism = 1
+  end
+  return place
+end
+
+local function add(self, name, content, options)
+  local place = options_of(name, self._is_keyed, options)
+  return self._stream:apply(name, windows[self._window.kind](self._window, content, self._key), place)
+end
+
+local RESERVED = { window_start = true, window_end = true, window_state = true, window_count = true, replaces = true }
+
+--- Slots of { field = aggregator }, in the order of their names.
+local function slots_of(stream, key, name, fields)
+  local subject, slots = component.subject(name), {}
+  local taken = {}
+  for _, field in ipairs(key.fields or { "key" }) do taken[field] = true end
+  if type(fields) ~= "table" or next(fields) == nil then
+    check.problem(('%s: expected aggregators by name, such as { n = sw.count() }, got %s')
+      :format(subject, check.show(fields)))
+    return slots
+  end
+  local schema = component.schema_of(stream._job, stream._inputs)
+  for _, field in ipairs(check.sorted_keys(fields)) do
+    local value = fields[field]
+    if type(field) ~= "string" or RESERVED[field] or taken[field] then
+      check.problem(('%s: a field cannot be named %s: that is the key\'s or the window\'s')
+        :format(subject, check.show(field)))
+    elseif not aggregate.is_aggregator(value) then
+      check.problem(('%s: "%s" must be an aggregator, such as sw.count() or sw.sum("amount"), got %s')
+        :format(subject, field, check.show(value)))
+    else
+      if type(value.field) == "string" then operator.check_fields(subject, schema, { value.field }) end
+      slots[#slots + 1] = { name = field, aggregator = value }
+    end
+  end
+  return slots
+end
+
+--- A row per window: the key's fields, window_start, window_end, and a field per aggregator.
+---
+---     w:aggregate("spending", { n = sw.count(), total = sw.sum("amount") })
+---@param name string
+---@param fields table<string, swlua.Aggregator>
+---@param options swlua.OperatorOptions?
+---@return swlua.Stream
+function Windowed:aggregate(name, fields, options)
+  return add(self, name, windows.aggregated(slots_of(self._stream, self._key, name, fields)), options)
+end
+
+--- A row per window: its events made one by fn(a, b), with window_start and window_end.
+---@param name string
+---@param fn fun(a: table, b: table): table
+---@param options swlua.OperatorOptions?
+---@return swlua.Stream
+function Windowed:reduce(name, fn, options)
+  return add(self, name, windows.reduced(component.checked_function(name, fn)), options)
+end
+
+--- A row per window: init(), then acc = fn(acc, event) per event, then row(acc, window).
+---
+---     w:fold("longest", function() return { text = "" } end, function(acc, event)
+---       if #event.text > #acc.text then acc.text = event.text end
+---       return acc
+---     end)
+---@param name string
+---@param init fun(): any
+---@param fn fun(acc: any, event: table): any
+---@param row (fun(acc: any, window: table): table?)? default: acc's fields with the key's and the window's
+---@param options swlua.OperatorOptions?
+---@return swlua.Stream
+function Windowed:fold(name, init, fn, row, options)
+  if type(row) == "table" and options == nil then row, options = nil, row end
+  init, fn = component.checked_function(name, init), component.checked_function(name, fn)
+  if row ~= nil then row = component.checked_function(name, row) end
+  return add(self, name, windows.folded(init, fn, row), options)
+end
+
+--- A call per window: fn(window, events, out); window has key, window_start and window_end.
+---@param name string
+---@param fn fun(window: table, events: table[], out: swlua.Collector)
+---@param options swlua.OperatorOptions?
+---@return swlua.Stream
+function Windowed:process(name, fn, options)
+  return add(self, name, windows.processed(component.checked_function(name, fn)), options)
+end
+
+--- Running aggregates without a window: see Stream:aggregate.
+function M.running(stream, name, fields, options)
+  local by_key, key, is_keyed = keyed(stream)
+  local content = windows.aggregated(slots_of(by_key, key, name, fields))
+  return by_key:apply(name, windows.running(content, key), options_of(name, is_keyed, options))
+end
+
+return M
