@@ -12,14 +12,12 @@
 #include "run/inquiry.h"
 #include "state/key.h"
 
-#define ROWS_DEFAULT 256
-
 typedef struct sw_question {
     sw_job_state *owner;         /* borrowed */
     sw_control_request *request; /* NULL: replied to */
     struct event *timeout;       /* owned */
     uint32_t component;          /* index in the graph */
-    uint32_t limit;              /* of scan: rows */
+    uint32_t limit;              /* of scan: rows; 0: as many as go well */
     uint32_t first;              /* instance of the first inquiry */
     uint32_t count;              /* inquiries */
     uint32_t pending;            /* of them not back yet */
@@ -117,8 +115,8 @@ static lane *least_of(lane *lanes, uint32_t count)
     return least;
 }
 
-/* Merges what the instances have answered. It ends with the rows asked for, or where an instance that has more was
- * asked for too little. */
+/* Merges what the instances have answered. It ends with the rows asked for, when the reply is long enough, or where an
+ * instance has more than it has answered. */
 static int add_keys(reply *r, const question *q)
 {
     lane lanes[SW_PARALLELISM_MAX];
@@ -136,7 +134,8 @@ static int add_keys(reply *r, const question *q)
         rc = sw_saved_print_keyed(&r->encoder, &last, &r->row, &r->err);
         if (rc == SW_OK) rc = add_row(r);
         least->has_entry = sw_snapshot_next(&inquiry->answer, &least->offset, &least->at);
-        is_cut = r->rows == q->limit || (!least->has_entry && inquiry->is_more);
+        is_cut =
+            r->rows == q->limit || r->members.size >= SW_JOB_STATE_BYTES_MAX || (!least->has_entry && inquiry->is_more);
     }
     if (rc != SW_OK || q->inquiries[0].kind != SW_INQUIRY_KEYS) return rc;
     return is_cut ? put_next(r, &last)
@@ -312,9 +311,8 @@ static bool choose_instances(const sw_component *component, sw_control_request *
 static uint32_t take_limit(const sw_message *message)
 {
     double number;
-    if (!sw_message_number(message, "limit", &number)) return ROWS_DEFAULT;
-    if (number >= SW_JOB_STATE_ROWS_MAX) return SW_JOB_STATE_ROWS_MAX;
-    return number >= 1 ? (uint32_t)number : 1;
+    if (!sw_message_number(message, "limit", &number) || number < 1) return 0;
+    return number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
 }
 
 static question *new_question(sw_job_state *state, uint32_t component, span instances, sw_inquiry_kind kind,

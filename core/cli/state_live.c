@@ -6,8 +6,6 @@
 #include "cli/state.h"
 #include "io/mp_read.h"
 
-#define ROWS_AT_ONCE 1024
-
 /* --- asking ------------------------------------------------------------------------------------------------------- */
 
 static int begin_request(sw_buf *out, const char *op, const sw_state_query *query)
@@ -101,9 +99,10 @@ static int scan_page(const sw_state_query *query, sw_client *client, sw_buf *req
                      sw_state_output *output, sw_error *err)
 {
     sw_mp_value next;
-    uint64_t wanted = query->limit - output->rows, limit = wanted < ROWS_AT_ONCE ? wanted : ROWS_AT_ONCE;
+    uint64_t wanted = query->limit - output->rows;
     int rc = begin_request(request, "scan", query);
-    if (rc == SW_OK) rc = sw_buf_printf(request, ",\"limit\":%u", (unsigned)limit);
+    if (rc == SW_OK && query->limit != UINT64_MAX)
+        rc = sw_buf_printf(request, ",\"limit\":%llu", (unsigned long long)wanted);
     if (rc == SW_OK && after->size > 0)
         rc = sw_buf_printf(request, ",\"after\":\"%.*s\"", (int)after->size, (const char *)after->data);
     rc = rc == SW_OK ? call(client, request, err) : sw_error_set(err, rc, "out of memory");

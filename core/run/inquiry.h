@@ -2,14 +2,11 @@
  *
  *     main thread --ask--> task's list --coroutine: next, done--> engine's list --main thread: on_answer--> asker
  *
- * A task that does not come to the end of a call, waits for room, or has ended does not answer: who asks bounds the
- * wait.
+ * A task that is in a long call, waits for room, or has ended does not answer: who asks bounds the wait.
  *
- * Ownership  The asker's. Between ask and on_answer it is the task's: it may be freed only once it has come back,
- * or when
- *            all workers have ended.
- * Threads    ask, deliver: the main thread. next, done: the task's worker. The lists are guarded by the engine's
- * lock. */
+ * Ownership  The asker's. Between ask and on_answer it is the task's: it may be freed once it has come back, or when all
+ *            workers have ended.
+ * Threads    ask, deliver: the main thread. next, done: the task's worker. The engine's lock guards the lists. */
 #ifndef SW_RUN_INQUIRY_H
 #define SW_RUN_INQUIRY_H
 
@@ -33,7 +30,7 @@ typedef struct sw_inquiry {
     sw_inquiry_kind kind; /* what is asked */
     uint32_t component;   /* index in the graph */
     sw_buf key;           /* canonical bytes; of KEYS: where to go on, empty at first */
-    uint32_t limit;       /* of KEYS: keys at most */
+    uint32_t limit;       /* of KEYS: keys at most; 0: as many as go well */
     sw_snapshot answer;   /* entries as a checkpoint would hold them */
     bool is_more;         /* of KEYS: there are keys behind those */
     int rc;               /* SW_OK, or why there is no answer: */

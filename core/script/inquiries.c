@@ -9,8 +9,8 @@
 #include "script/keyed_fields.h"
 #include "script/snapshots.h"
 
-#define ANSWER_BYTES_MAX (1u << 20) /* of keys, after which an answer takes no more */
-#define KEYS_MAX 4096               /* in one answer */
+#define ANSWER_BYTES_MAX (2u << 20) /* of keys, after which an answer takes no more */
+#define KEYS_MAX 65536              /* in one answer */
 
 static sw_task *check_task(lua_State *L)
 {

@@ -1,7 +1,6 @@
 /* scan.h -- looking into a checkpoint from outside: its files, and the entries of a component one after the other.
  *
- *     sw_restore --open--> [ group 0: entry ... | group 1: entry ... | ... ] --next--> entries in the order of
- *     their keys
+ *     sw_restore --open--> [ group 0: entry ... | group 1: entry ... | ... ] --next--> entries in order of keys
  *
  * Keys are ordered by their bytes (key.h), whatever groups they are in: small whole numbers first, then lists, then
  * strings, shorter ones before longer. Of keys above 506 bytes that begin alike the order is any, but the same in every

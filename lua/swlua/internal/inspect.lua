@@ -2,7 +2,7 @@
 local f = require("swlua.internal.ffi")
 local pack = require("swlua.internal.pack")
 local values = require("swlua.values")
-local ffi, core = f.ffi, f.core
+local ffi, C, core = f.ffi, f.C, f.core
 
 local M = {}
 
@@ -65,14 +65,19 @@ function answers.key(x, key)
   if address then put_entry(x, address) end
 end
 
+--- Each page looks at every entry once: so a large store is given in few pages, a small one in short ones.
+local PAGE_KEYS, PAGES = 1024, 16
+local KEYS_MAX = 65536 -- what core.keyed_after gives at once
+
 --- Returns whether there are more.
 function answers.keys(x, key, limit)
   check_keyed(x)
+  if limit == 0 then limit = math.max(PAGE_KEYS, math.ceil(tonumber(C.swffi_keyed_count(x.keyed)) / PAGES)) end
   local entries = core.keyed_after(x.keyed_anchor, key, limit)
   for i, address in ipairs(entries) do
     if put_entry(x, address) and i < #entries then return true end
   end
-  return #entries >= limit
+  return #entries == math.min(limit, KEYS_MAX)
 end
 
 local function put_part(x, kind, value)
