@@ -188,6 +188,7 @@ static void tell_end(sw_runner *runner, int status)
 {
     sw_supervision *page = runner->config.supervision;
     if (status == SW_EXIT_OK && page != NULL) atomic_store(&page->is_over, true);
+    if (status == SW_EXIT_OK && runner->checkpointing != NULL) sw_checkpointing_end(runner->checkpointing);
     if (status == SW_EXIT_OK && runner->is_stopping && runner->checkpointing == NULL) say_what_was_not_kept(runner);
     if (status == SW_EXIT_OK) return;
     fprintf(stderr, "swlua: %s failed: %s\n", runner->job, runner->engine.failure.text);
@@ -273,7 +274,7 @@ static int run_settled(void *arg, sw_supervision *page)
     sw_error err;
     settings->job.config.supervision = page;
     if (page != NULL && page->has_checkpoint)
-        settings->job.config.from = NULL; /* Of this run, not what it began with. */
+        settings->job.config.from = "latest"; /* Of this run, not what it began with, and even if it is its last. */
     if (settings->report != NULL && sw_report_open(&report, settings->report, &err) != SW_OK)
         return sw_command_misused(&sw_command_run, "option \"--report\": %s", err.text);
     sw_log_configure(settings->log_level, settings->is_log_json);

@@ -20,6 +20,7 @@ struct sw_checkpointing {
     sw_saved_component *components; /* of the job as it is; owned, names borrowed from the graph */
     char *folder;                   /* from which the job is run; owned */
     uint64_t newest;                /* id of the newest checkpoint found at open; 0 none */
+    uint64_t finished;              /* id of the one taken when the input had ended; 0 none */
     bool takes_back;                /* what was shown behind the restored checkpoint is taken back */
 };
 
@@ -44,7 +45,8 @@ static int find_newest(sw_checkpointing *c, sw_error *err)
     return SW_OK;
 }
 
-/* A job whose input had ended starts afresh, unless it was said otherwise. */
+/* A job that was over starts afresh, unless it was said otherwise. One that died at its end is not over yet: it goes on
+ * from its last checkpoint, so that sinks show what that holds. */
 static void leave_finished(sw_checkpointing *c)
 {
     uint64_t id = sw_restore_meta(c->restore)->id;
@@ -73,11 +75,12 @@ static int open_restore(sw_checkpointing *c, sw_error *err)
     int rc = sw_restore_open(&c->restore, c->store, from != NULL ? from : "latest", on_skip, c, err);
     if (rc == SW_ENOTFOUND && (from == NULL || strcmp(from, "latest") == 0)) return SW_OK;
     if (rc != SW_OK) return rc;
-    if (from == NULL && sw_restore_meta(c->restore)->is_finished) {
+    const sw_checkpoint_meta *meta = sw_restore_meta(c->restore);
+    if (from == NULL && meta->is_finished && sw_checkpoints_is_over(c->store, meta->id)) {
         leave_finished(c);
         return SW_OK;
     }
-    if (sw_restore_meta(c->restore)->id < c->newest) c->takes_back = true;
+    if (meta->id < c->newest) c->takes_back = true;
     if (c->job.script_path != NULL) tell_origin(c);
     return SW_OK;
 }
@@ -99,6 +102,11 @@ int sw_checkpointing_open(sw_checkpointing **out, const sw_checkpointed_job *job
     }
     sw_checkpointing_free(c);
     return rc == SW_ENOMEM ? rc : sw_error_set(err, SW_ESTATE, "%s", err->text);
+}
+
+void sw_checkpointing_end(const sw_checkpointing *c)
+{
+    if (c->finished != 0) sw_checkpoints_note_over(c->store, c->finished);
 }
 
 void sw_checkpointing_free(sw_checkpointing *c)
@@ -336,7 +344,9 @@ static int write_checkpoint(void *arg, const sw_checkpoint_request *request, uin
     };
     int rc = act_on_values(request, ACT_SYNC, err);
     if (rc != SW_OK) return rc;
-    return sw_checkpoints_commit(c->store, &meta, request->snapshots, request->count, bytes, err);
+    rc = sw_checkpoints_commit(c->store, &meta, request->snapshots, request->count, bytes, err);
+    if (rc == SW_OK && request->is_finished) c->finished = request->id;
+    return rc;
 }
 
 static int show(void *arg, const sw_checkpoint_request *request, sw_error *err)

@@ -47,6 +47,9 @@ typedef struct sw_checkpointed_job {
 int sw_checkpointing_open(sw_checkpointing **out, const sw_checkpointed_job *job, sw_error *err);
 void sw_checkpointing_free(sw_checkpointing *checkpointing);
 
+/* The engine has ended well: a job whose input has ended is over, and starts afresh the next time. */
+void sw_checkpointing_end(const sw_checkpointing *checkpointing);
+
 /* What the engine is to go on from; NULL: it starts afresh. */
 const sw_restore *sw_checkpointing_restore(const sw_checkpointing *checkpointing);
 

@@ -78,6 +78,11 @@ void sw_checkpoints_close(sw_checkpoints *checkpoints);
 /* A greater id than that of any checkpoint ever begun here. Any thread. After a crash up to 16 numbers are left out. */
 uint64_t sw_checkpoints_next_id(sw_checkpoints *checkpoints);
 
+/* Notes, and asks, that a job was over with this checkpoint: its input had ended, and sinks have shown all of it. Not
+ * synced. A note that is lost or cannot be written counts as none. */
+void sw_checkpoints_note_over(const sw_checkpoints *checkpoints, uint64_t id);
+bool sw_checkpoints_is_over(const sw_checkpoints *checkpoints, uint64_t id);
+
 /* Writes a checkpoint: durable when it returns SW_OK, else absent. `snapshots` in order of age (a later change
  * of a key counts); it builds on the last one committed or restored here, and without one it is a full image. *bytes:
  * size of its file. Retires what is beyond `retain`. A component that the one before does not list starts without

@@ -100,17 +100,34 @@ static int open_note(sw_file **out, const char *path)
     return rc == SW_ENOTFOUND ? sw_file_open_create(out, path, NULL) : rc;
 }
 
-void sw_store_note_newest(const sw_checkpoints *checkpoints)
+static void note(const sw_checkpoints *checkpoints, const char *name, uint64_t id)
 {
     char path[SW_PATH_MAX + NUMBER_SIZE], text[NUMBER_SIZE];
-    const sw_catalog *catalog = &checkpoints->catalog;
-    uint64_t newest = 0;
     sw_file *file = NULL;
-    for (uint32_t i = 0; i < catalog->count; i++)
-        if (!catalog->files[i].is_skipped) newest = catalog->files[i].id;
-    snprintf(path, sizeof(path), "%s/%s", checkpoints->checkpoints, SW_STORE_NEWEST);
-    int size = snprintf(text, sizeof(text), "%020" PRIu64 "\n", newest);
+    snprintf(path, sizeof(path), "%s/%s", checkpoints->checkpoints, name);
+    int size = snprintf(text, sizeof(text), "%020" PRIu64 "\n", id);
     if (open_note(&file, path) != SW_OK) return;
     sw_file_pwrite(file, text, (size_t)size, 0, NULL);
     sw_file_close(file, NULL);
+}
+
+void sw_checkpoints_note_over(const sw_checkpoints *checkpoints, uint64_t id)
+{
+    note(checkpoints, SW_STORE_OVER, id);
+}
+
+bool sw_checkpoints_is_over(const sw_checkpoints *checkpoints, uint64_t id)
+{
+    uint64_t noted;
+    sw_error err;
+    return sw_store_read_number(checkpoints->checkpoints, SW_STORE_OVER, &noted, &err) == SW_OK && noted == id;
+}
+
+void sw_store_note_newest(const sw_checkpoints *checkpoints)
+{
+    const sw_catalog *catalog = &checkpoints->catalog;
+    uint64_t newest = 0;
+    for (uint32_t i = 0; i < catalog->count; i++)
+        if (!catalog->files[i].is_skipped) newest = catalog->files[i].id;
+    note(checkpoints, SW_STORE_NEWEST, newest);
 }

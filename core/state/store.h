@@ -4,9 +4,10 @@
  *     restore.c      files -> entries             fold.c     a chain -> one file: folding, savepoints
  *     publish.c      temporary file -> durable name; ids
  *
- * Names in the directory besides those of catalog.h: savepoints/NAME.mdb, and two small files in checkpoints/. IDS
+ * Names in the directory besides those of catalog.h: savepoints/NAME.mdb, and three small files in checkpoints/. IDS
  * holds a number that no id given out has reached; it is on the disk before the ids are used. NEWEST holds the id of
- * the newest checkpoint, not synced: it only serves to notice that the file of that one is gone.
+ * the newest checkpoint, not synced: it only serves to notice that the file of that one is gone. OVER holds the id of
+ * the one with which the job was over, not synced either: without it the job goes on from there, and is over at once.
  *
  * The crash argument  A file gets its name when its bytes are on the disk, and counts when the name is; before that the
  *             checkpoint is absent, and the next open removes what carries a temporary name. One whose rename is done
@@ -29,6 +30,7 @@
 
 #define SW_STORE_IDS "IDS"
 #define SW_STORE_NEWEST "NEWEST"
+#define SW_STORE_OVER "OVER"
 #define SW_IDS_RESERVED 16u /* ids given out per write of IDS, and at most lost by a crash */
 #define SW_LOAD_TRIES 8     /* of reading a directory whose files are retired meanwhile */
 
