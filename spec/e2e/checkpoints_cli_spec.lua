@@ -256,6 +256,13 @@ describe("swlua", function()
       has(result.out, "sum      new: it starts without state\n")
     end)
 
+    it("drops no state of a component that is still there", function()
+      make_checkpoints(1)
+      local result = dir:swlua("sums.lua --from latest --drop-state total")
+      assert.equal(4, result.status)
+      has(result.err, "total: it is still in the job: give it another name to start without its state")
+    end)
+
     it("agrees with the run that follows", function()
       make_checkpoints(1)
       check("version = 1,", "version = 2,")

@@ -259,7 +259,8 @@ local function fate(component, saved, parallelism, is_dropped)
   end
   local scaled = saved.parallelism ~= parallelism and ("%d instances then, %d now"):format(saved.parallelism,
     parallelism) or nil
-  if not saved.has_state or is_dropped then return "kept", scaled end
+  if not saved.has_state then return "kept", scaled end
+  if is_dropped then return "refused", "it is still in the job: give it another name to start without its state" end
   local version = component.operator and component.operator.version or 0
   local problem = version_problem(component, saved) or parallelism_problem(component, saved, parallelism)
   if problem then return "refused", problem end
