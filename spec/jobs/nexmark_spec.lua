@@ -18,9 +18,10 @@ local function read_rows(text)
 end
 
 describe("a NEXMark query", function()
-  local dir, inputs
+  local dir, inputs, path
   setup(function()
-    dir, inputs = support.folder(), {}
+    dir, inputs, path = support.folder(), {}, package.path
+    package.path = "jobs/nexmark/?.lua;" .. path
     for i, options in ipairs(INPUTS) do
       local settings = ("--set events=%d --set rate=%d --set seed=%d --set disorder=%d")
         :format(options.events, options.rate, options.seed, options.disorder)
@@ -30,7 +31,10 @@ describe("a NEXMark query", function()
       assert.equal(options.events, #inputs[i])
     end
   end)
-  teardown(function() dir:remove() end)
+  teardown(function()
+    package.path = path
+    dir:remove()
+  end)
 
   for n = 0, 22 do
     it("gives what it ought to, q" .. n, function()
@@ -45,6 +49,28 @@ describe("a NEXMark query", function()
           assert.same(expected, oracle.sorted(n, read_rows(dir:read("out.jsonl")), sw.str))
         end
       end
+    end)
+  end
+
+  for n = 0, 22 do
+    it("gives the same with crashes, q" .. n, function()
+      local t = sw.test(function()
+        local job = dofile(("jobs/nexmark/q%d.lua"):format(n))
+        job.settings.delivery = "exactly-once" -- as --delivery does
+        return job
+      end)
+      local events = { unpack(inputs[1], 1, 1500) }
+      for i, event in ipairs(events) do
+        t:push("events", event)
+        if i % 150 == 0 then t:checkpoint() end
+        if i % 400 == 0 then
+          t:crash()
+          t:restore()
+        end
+      end
+      t:finish()
+      local expected = oracle.sorted(n, oracle.rows[n](events), sw.str)
+      assert.same(expected, oracle.sorted(n, t:results("rows"), sw.str))
     end)
   end
 end)
