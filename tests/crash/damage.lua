@@ -14,9 +14,8 @@ local function killed_job(set, files)
   local child = job:start(nil, { "--set", "rate=" .. RATE })
   child:wait(function()
     job:look()
-    if #job:checkpoints() >= 6 and #job.seen > 20000 then child:kill() end
+    if #job:checkpoints() >= 6 and #job.seen > 20000 then job:kill(child) end
   end)
-  job:wait_for_lock()
   assert(child.status == 137, "it came to its end")
   process.shell("rm -rf '%s-kept' && cp -a '%s' '%s-kept'", job.folder, job.folder, job.folder)
   return job, expected
@@ -25,6 +24,7 @@ end
 --- Puts the folder back to where the kill left it.
 local function put_back(job)
   process.shell("rm -rf '%s' && cp -a '%s-kept' '%s'", job.folder, job.folder, job.folder)
+  job.starts = 0
   process.write(job.log, "")
 end
 

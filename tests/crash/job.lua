@@ -30,10 +30,11 @@ local function write_input(folder, count, files)
   for f = 1, files do process.write(("%s/input-%d.jsonl"):format(folder, f), table.concat(parts[f])) end
 end
 
---- The engine's process ends with the supervisor's, and its lock with it.
-local function wait_for_end(pid)
+--- Kills the supervisor. The engine's process ends with it, and its lock too.
+local function kill_all(child)
   local began = process.now()
-  while process.is_alive(pid) do
+  child:kill()
+  while child:has_heirs() do
     assert(process.now() - began < 10, "an engine without a supervisor goes on")
     process.yield()
   end
@@ -68,10 +69,10 @@ function Job:checkpoints()
   return ids, ids[#ids] or 0
 end
 
---- Waits until no engine has the state directory: one whose supervisor was killed ends with it.
-function Job:wait_for_lock()
-  local pid = tonumber((process.read(self.folder .. "/state/OWNER") or ""):match("%d+"))
-  if pid then wait_for_end(pid) end
+--- Kills it, and waits until nobody has its state directory.
+function Job:kill(child)
+  self.kills = self.kills + 1
+  kill_all(child)
 end
 
 --- Empties its folder of all but the input, as if it had never run.
@@ -134,10 +135,8 @@ function Job:run_with_kills(seconds, kills_max, victim)
       if child.status ~= 0 then error(("exit status %d: %s"):format(child.status, self:said())) end
       break
     end
-    local engines = child:children()
     if victim then victim(child) end
-    child:kill()
-    for _, pid in ipairs(engines) do wait_for_end(pid) end
+    kill_all(child)
     self.kills = self.kills + 1
     self:look()
   end

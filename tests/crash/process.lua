@@ -11,6 +11,7 @@ int open(const char *path, int flags, ...);
 int dup2(int from, int to);
 int chdir(const char *path);
 int prctl(int option, ...);
+int setpgid(pid_t pid, pid_t group);
 int poll(void *fds, unsigned long count, int timeout_ms);
 void _exit(int status);
 struct swlua_time { long sec, nsec; };
@@ -106,6 +107,7 @@ function M.start(arguments, options)
   assert(pid >= 0, "fork failed")
   if pid == 0 then
     C.prctl(PDEATHSIG, ffi.cast("long", SIGKILL))
+    C.setpgid(0, 0)
     local fd = C.open(options.log, O_WRITE_CREATE_APPEND, ffi.cast("int", 420))
     C.dup2(fd, 1)
     C.dup2(fd, 2)
@@ -147,6 +149,14 @@ function Child:children()
   return pids
 end
 
+--- Is there anybody it has started, or who was started by those, that still runs?
+function Child:has_heirs()
+  local pipe, found = io.popen("pgrep -g " .. self.pid), false
+  for line in pipe:lines() do found = found or M.is_alive(tonumber(line)) end
+  pipe:close()
+  return found
+end
+
 --- Sends SIGKILL and waits for its end.
 function Child:kill()
   if not self:is_over() then C.kill(self.pid, SIGKILL) end
@@ -157,10 +167,14 @@ function M.kill(pid, signal)
   return C.kill(pid, signal or SIGKILL) == 0
 end
 
---- Does the process run? One that has ended and that nobody has waited for does not.
+--- Does any thread of the process run? One that has ended and that nobody has waited for does not; one whose first
+-- thread has ended may still hold its files.
 function M.is_alive(pid)
   local stat = M.read(("/proc/%d/stat"):format(pid))
-  return stat ~= nil and stat:match("^.*%) (%a)") ~= "Z"
+  if not stat then return false end
+  local fields = {}
+  for field in stat:match("^.*%) (.*)$"):gmatch("%S+") do fields[#fields + 1] = field end
+  return fields[1] ~= "Z" or tonumber(fields[18]) > 1
 end
 
 return M
