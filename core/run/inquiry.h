@@ -4,8 +4,8 @@
  *
  * A task that is in a long call, waits for room, or has ended does not answer: who asks bounds the wait.
  *
- * Ownership  The asker's. Between ask and on_answer it is the task's: it may be freed once it has come back, or when all
- *            workers have ended.
+ * Ownership  The asker's. Between ask and on_answer it is the task's: it may be freed once it has come back, or when
+ *            all workers have ended.
  * Threads    ask, deliver: the main thread. next, done: the task's worker. The engine's lock guards the lists. */
 #ifndef SW_RUN_INQUIRY_H
 #define SW_RUN_INQUIRY_H
