@@ -6,11 +6,10 @@
 local values = require("swlua.values")
 local records = require("swlua.internal.records")
 
-local plain_next, plain_pairs, type = next, pairs, type
+local plain_pairs, type = pairs, type
 local each_next = require("swlua.internal.each").next
 
---- `next` is Lua's own: what only encodes or looks has no use for the order.
-local M = { state = { on = false }, next = plain_next }
+local M = { state = { on = false } }
 local state = M.state
 
 --- The entry behind key `k` in order: sorts the keys each time, so a loop by `next` is quadratic; `pairs` is not.
@@ -40,7 +39,7 @@ function M.install()
   end
   _G.next = function(t, k)
     if state.on and type(t) == "table" then return ordered_next(t, k) end
-    return plain_next(t, k)
+    return each_next(t, k)
   end
 end
 

@@ -7,7 +7,7 @@ local passing = require("swlua.internal.passing")
 local values = require("swlua.values")
 
 local ffi, core = f.ffi, f.core
-local plain_next = next -- not the ordered one of internal/order.lua
+local plain_next = require("swlua.internal.each").next -- not the ordered one of internal/order.lua
 
 local M = {}
 

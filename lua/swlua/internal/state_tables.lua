@@ -9,7 +9,7 @@ local pack = require("swlua.internal.pack")
 local decode = require("swlua.internal.decode")
 local values = require("swlua.values")
 local ffi, C = f.ffi, f.C
-local next = require("swlua.internal.order").next
+local next = require("swlua.internal.each").next
 
 local CACHE_SLOTS = 65536
 
