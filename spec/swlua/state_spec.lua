@@ -176,6 +176,16 @@ describe("a state table", function()
     assert.equal("9007199254740993", sw.str(state.by.x.wide))
   end)
 
+  it("may hold sets of any numbers", function()
+    math.randomseed(5)
+    local t = open(function(event, _, state)
+      state.set = { [event.n] = true }
+      for _ = 1, 8 do state.set[math.random(9)] = true end
+    end, { on_error = "skip" })
+    for i = 1, 300 do t:push("events", { k = "a", n = i % 50 }) end
+    assert.equal(0, t:counters("keeper").errors)
+  end)
+
   it("keeps nested values of keys that were written back", function()
     local t = sw.test(function()
       local job = sw.job("nested")

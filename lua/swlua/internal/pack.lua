@@ -162,14 +162,21 @@ local function put_map(S, off, t, depth, path, keys)
   return off + extra
 end
 
+local function has_hole(t, n)
+  for i = 1, n do
+    if t[i] == nil then return true end
+  end
+  return false
+end
+
 --- Is this table an array: 1..n and nothing else? Returns its length, or nil for a map. `#` alone does not tell of
--- holes.
+-- holes: { [1] = a, [2] = b, [4] = c, [9] = d } may have the length 4, and has 4 entries.
 local function array_length(t, path, keys)
   local n, is_marked = #t, getmetatable(t) == array_mt
   if n == 0 and not is_marked then return nil end
   local count = 0
   for _ in next, t do count = count + 1 end
-  if count == n then return n end
+  if count == n and not (keys == "any" and has_hole(t, n)) then return n end
   if is_marked then return refuse(path, "a hole in an array (sw.null stands for null)") end
   if keys == "any" then return nil end
   return refuse(path, "a table is either an array (1..n without holes) or has string keys")
