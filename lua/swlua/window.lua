@@ -5,13 +5,13 @@ local aggregate = require("swlua.aggregate")
 local check = require("swlua.check")
 local component = require("swlua.component")
 local operator = require("swlua.operator")
-local windows = require("swlua.internal.windows")
 
 ---@class swlua.window
 local M = {}
 
 ---@class swlua.Window
----@field kind "timed"|"session"|"unbounded"|"counted"|"sliding_count"
+---@field kind "timed"|"session"|"unbounded"|"counted"|"sliding_count"|"running"
+---@field merges boolean accumulators of several panes or sessions become one
 local window_meta = { __name = "window" }
 window_meta.__tostring = function(self) return "window " .. self.kind end
 
@@ -98,8 +98,11 @@ function M.sliding(length, slide, options)
     check.problem(("%s: a slide of %s is longer than the window, %s: events between windows would be lost")
       :format(subject, check.show(slide), check.show(length)))
   end
-  if is_count then return new("sliding_count", subject, { count = whole, slide_count = step }, options, NONE) end
-  return new("timed", subject, { length_ms = whole, slide_ms = step, offset_ms = 0 }, options, BY_TIME)
+  if is_count then
+    return new("sliding_count", subject, { count = whole, slide_count = step, merges = true }, options, NONE)
+  end
+  return new("timed", subject, { length_ms = whole, slide_ms = step, offset_ms = 0, merges = step < whole },
+    options, BY_TIME)
 end
 
 --- Windows that end when nothing came for longer than a gap.
@@ -109,7 +112,8 @@ end
 ---@param options swlua.WindowOptions?
 ---@return swlua.Window
 function M.session(gap, options)
-  return new("session", "sw.session", { gap_ms = duration("sw.session", "gap", gap) }, options, BY_TIME)
+  local window = { gap_ms = duration("sw.session", "gap", gap), merges = true }
+  return new("session", "sw.session", window, options, BY_TIME)
 end
 
 --- One window of everything; fires by `every`, and when the input ends.
@@ -132,12 +136,16 @@ local Windowed = {}
 
 local meta = { __index = check.members(Windowed, "windows have no method", {}) }
 
+-- What a component may be told, by what its state is bounded by: a window by time ends by itself.
 local PLACE = {
   on_error = { rule = component.on_error_rule },
   parallelism = { rule = component.parallelism_rule },
   queue = { rule = component.queue_rule },
   schema = { rule = check.rule.schema },
 }
+local KEPT = { ttl = { rule = check.rule.positive_duration } }
+local FOLD = { merge = { rule = check.rule.func } }
+local HAS_TTL = { unbounded = true, counted = true, sliding_count = true, running = true }
 
 local function nothing() return nil end
 
@@ -145,7 +153,13 @@ local function nothing() return nil end
 local function keyed(stream)
   if not component.is_keyed(stream._inputs) then return stream:key_by(nothing), { fields = {} }, false end
   local grouping = stream._inputs[1].grouping
-  return stream, { fields = grouping.fields, fn = grouping.fn }, true
+  for _, input in ipairs(stream._inputs) do -- A union keyed by different names: rows show the key as `key`.
+    local theirs = input.grouping.fields
+    if not theirs or table.concat(theirs, "\0") ~= table.concat(grouping.fields or {}, "\0") then
+      return stream, { fn = input.grouping.fn or nothing }, true
+    end
+  end
+  return stream, { fields = grouping.fields }, true
 end
 
 --- See Stream:window.
@@ -158,49 +172,69 @@ function M.window(stream, window)
   return setmetatable({ _stream = by_key, _key = key, _window = window, _is_keyed = is_keyed }, meta)
 end
 
-local function options_of(name, is_keyed, options)
-  local place = check.options(component.subject(name), options, PLACE)
-  if not is_keyed then
+local function options_of(name, windowed, spec, options)
+  local known = {}
+  for _, part in ipairs({ PLACE, HAS_TTL[windowed._window.kind] and KEPT or {}, spec.kind == "fold" and FOLD or {} }) do
+    for option, entry in pairs(part) do known[option] = entry end
+  end
+  local subject = component.subject(name)
+  local place = check.options(subject, options, known)
+  if place.ttl then place.ttl = options.ttl end -- It is checked, and then read, once more.
+  if not windowed._is_keyed then
     if place.parallelism and place.parallelism > 1 then
-      check.problem(component.subject(name) .. ": a window over all keys has one instance; key_by gives more")
+      check.problem(subject .. ": a window over all keys has one instance; key_by gives more")
     end
     place.parallelism = 1
   end
+  spec.merge, place.merge = place.merge, nil
   return place
 end
 
-local function add(self, name, content, options)
-  local place = options_of(name, self._is_keyed, options)
-  return self._stream:apply(name, windows[self._window.kind](self._window, content, self._key), place)
+local function stand_in() error("the engine composes windows itself") end
+
+--- Adds the component. `spec` says what fills the window (internal/contents.lua).
+local function add(windowed, name, spec, options)
+  local place = options_of(name, windowed, spec, options)
+  spec.window, spec.key = windowed._window, windowed._key
+  return windowed._stream:apply(name, { apply = stand_in, windowed = spec }, place)
 end
 
 local RESERVED = { window_start = true, window_end = true, window_state = true, window_count = true, replaces = true }
+local FIELDS_MAX = 64
 
---- Slots of { field = aggregator }, in the order of their names.
-local function slots_of(stream, key, name, fields)
-  local subject, slots = component.subject(name), {}
-  local taken = {}
-  for _, field in ipairs(key.fields or { "key" }) do taken[field] = true end
+local function check_field(subject, taken, field, value)
+  if type(field) ~= "string" or RESERVED[field] or taken[field] then
+    return ('%s: a field cannot be named %s: that is the key\'s or the window\'s'):format(subject, check.show(field))
+  end
+  if aggregate.is_aggregator(value) then return nil end
+  return ('%s: "%s" must be an aggregator, such as sw.count() or sw.sum("amount"), got %s'):format(subject, field,
+    check.show(value))
+end
+
+--- { name, aggregator } of each of { field = aggregator }, in the order of their names.
+local function fields_of(windowed, name, fields)
+  local subject, list, taken = component.subject(name), {}, {}
+  for _, field in ipairs(windowed._key.fields or { "key" }) do taken[field] = true end
   if type(fields) ~= "table" or next(fields) == nil then
     check.problem(('%s: expected aggregators by name, such as { n = sw.count() }, got %s')
       :format(subject, check.show(fields)))
-    return slots
+    return list
   end
-  local schema = component.schema_of(stream._job, stream._inputs)
+  local schema = component.schema_of(windowed._stream._job, windowed._stream._inputs)
   for _, field in ipairs(check.sorted_keys(fields)) do
     local value = fields[field]
-    if type(field) ~= "string" or RESERVED[field] or taken[field] then
-      check.problem(('%s: a field cannot be named %s: that is the key\'s or the window\'s')
-        :format(subject, check.show(field)))
-    elseif not aggregate.is_aggregator(value) then
-      check.problem(('%s: "%s" must be an aggregator, such as sw.count() or sw.sum("amount"), got %s')
-        :format(subject, field, check.show(value)))
+    local problem = check_field(subject, taken, field, value)
+    if problem then
+      check.problem(problem)
     else
       if type(value.field) == "string" then operator.check_fields(subject, schema, { value.field }) end
-      slots[#slots + 1] = { name = field, aggregator = value }
+      list[#list + 1] = { name = field, aggregator = value }
     end
   end
-  return slots
+  if #list > FIELDS_MAX then
+    check.problem(("%s: at most %d aggregators, got %d"):format(subject, FIELDS_MAX, #list))
+  end
+  return list
 end
 
 --- A row per window: the key's fields, window_start, window_end, and a field per aggregator.
@@ -211,19 +245,23 @@ end
 ---@param options swlua.OperatorOptions?
 ---@return swlua.Stream
 function Windowed:aggregate(name, fields, options)
-  return add(self, name, windows.aggregated(slots_of(self._stream, self._key, name, fields)), options)
+  return add(self, name, { kind = "aggregate", fields = fields_of(self, name, fields) }, options)
 end
 
---- A row per window: its events made one by fn(a, b), with window_start and window_end.
+--- A row per window: its events made one by fn(a, b), with window_start and window_end. Where windows overlap or merge,
+--- it does not matter which events meet first.
+---
+---     w:reduce("dearest", function(a, b) return b.price > a.price and b or a end)
 ---@param name string
 ---@param fn fun(a: table, b: table): table
 ---@param options swlua.OperatorOptions?
 ---@return swlua.Stream
 function Windowed:reduce(name, fn, options)
-  return add(self, name, windows.reduced(component.checked_function(name, fn)), options)
+  return add(self, name, { kind = "reduce", fn = component.checked_function(name, fn) }, options)
 end
 
---- A row per window: init(), then acc = fn(acc, event) per event, then row(acc, window).
+--- A row per window: init(), then acc = fn(acc, event) per event, then row(acc, window). Windows that overlap or merge
+--- keep their events and fold them when they fire, unless the option `merge` makes one of two accumulators.
 ---
 ---     w:fold("longest", function() return { text = "" } end, function(acc, event)
 ---       if #event.text > #acc.text then acc.text = event.text end
@@ -233,29 +271,30 @@ end
 ---@param init fun(): any
 ---@param fn fun(acc: any, event: table): any
 ---@param row (fun(acc: any, window: table): table?)? default: acc's fields with the key's and the window's
----@param options swlua.OperatorOptions?
+---@param options swlua.FoldOptions?
 ---@return swlua.Stream
 function Windowed:fold(name, init, fn, row, options)
   if type(row) == "table" and options == nil then row, options = nil, row end
   init, fn = component.checked_function(name, init), component.checked_function(name, fn)
   if row ~= nil then row = component.checked_function(name, row) end
-  return add(self, name, windows.folded(init, fn, row), options)
+  return add(self, name, { kind = "fold", init = init, fn = fn, row = row }, options)
 end
 
---- A call per window: fn(window, events, out); window has key, window_start and window_end.
+--- A call per window: fn(window, events, out), the events in order of time. `window` has key, window_start and
+--- window_end.
 ---@param name string
 ---@param fn fun(window: table, events: table[], out: swlua.Collector)
 ---@param options swlua.OperatorOptions?
 ---@return swlua.Stream
 function Windowed:process(name, fn, options)
-  return add(self, name, windows.processed(component.checked_function(name, fn)), options)
+  return add(self, name, { kind = "process", fn = component.checked_function(name, fn) }, options)
 end
 
 --- Running aggregates without a window: see Stream:aggregate.
 function M.running(stream, name, fields, options)
   local by_key, key, is_keyed = keyed(stream)
-  local content = windows.aggregated(slots_of(by_key, key, name, fields))
-  return by_key:apply(name, windows.running(content, key), options_of(name, is_keyed, options))
+  local all = { _stream = by_key, _key = key, _window = { kind = "running" }, _is_keyed = is_keyed }
+  return add(all, name, { kind = "aggregate", fields = fields_of(all, name, fields) }, options)
 end
 
 return M

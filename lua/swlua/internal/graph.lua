@@ -3,6 +3,12 @@ local core = require("swlua.core")
 
 local M = {}
 
+--- Does this output carry what the component makes? Others carry events as they came, or letters about them.
+function M.has_rows(component, output)
+  if output == "late" then return not (component.operator and component.operator.windowed) end
+  return output ~= "dead_letters" and output ~= "malformed"
+end
+
 --- Components that an event of component `index` can reach, itself included.
 local function downstream(job, index)
   local reached = { [index] = true }

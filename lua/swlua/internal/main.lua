@@ -10,6 +10,7 @@ local acks = require("swlua.internal.acks")
 local check = require("swlua.check")
 local decode = require("swlua.internal.decode")
 local errors = require("swlua.internal.errors")
+local graph = require("swlua.internal.graph")
 local idle = require("swlua.internal.idle")
 local inspect = require("swlua.internal.inspect")
 local records = require("swlua.internal.records")
@@ -35,9 +36,10 @@ ffi.cdef("typedef struct sw_clock { double now; } sw_clock;")
 -- Timers and watermarks ---------------------------------------------------------------------------------------------
 
 --- Fires a component's timers that are due by `limit`; those set meanwhile (`seq` on) are dropped when the input has
--- ended. What timers emit descends from no event.
+-- ended, but for those of windows, which end by themselves. What timers emit descends from no event.
 local function fire_timers(x, which, limit, seq)
   local keyed, instance = x.keyed, x.instance
+  if x.is_windowed then seq = nil end
   if x.has_acks then C.swffi_acks_open_none(x.task) end
   while C.swffi_timer_pop(keyed, which, limit) == 0 do
     if seq and keyed.timer_seq >= seq then
@@ -309,7 +311,7 @@ local function edges_not_decoded(task)
   local found = {}
   for i, edge in ipairs(task.edges) do
     local has_schema = task.job.components[edge.from + 1].schema ~= nil
-    local is_of_schema = has_schema and edge.output ~= "dead_letters" and edge.output ~= "malformed"
+    local is_of_schema = has_schema and graph.has_rows(task.job.components[edge.from + 1], edge.output)
     found[i - 1] = is_of_schema or task.head.takes_rows ~= nil
   end
   return found

@@ -161,9 +161,13 @@ local function collector(task, x, state, keyed, encode)
   out.emit_to = emit_to_function(x, named)
   acknowledging(task, x, out, setmetatable({ default = emit }, { __index = named }))
   out.now = function() return tonumber(C.swffi_now_ms(T)) end
-  out.late = function(self, event) -- for the engine's own operators
-    x.instance.late = x.instance.late + 1
-    self:emit_to("late", event)
+  local late
+  out.late = function(_, event) -- for the engine's own operators: the event passes as it is, whatever rows look like
+    local instance = x.instance
+    late = late or x.consumers("late") or x.stages.unread(x)
+    instance.late, instance.n_out = instance.late + 1, instance.n_out + 1
+    late(event, x.moment.time)
+    x.task.at = x.at
   end
   local fields = {
     time = function() return x.moment.time end,
@@ -440,6 +444,12 @@ local function select_nil_key(keyed)
   C.swffi_keyed_bytes(keyed, "\xc0", 1)
 end
 
+--- The functions of a windowed component are made for it, and of no instance.
+local function compose_windows(task, x, keyed, out)
+  x.self, x.is_windowed = nil, true
+  return core.chunk("swlua.internal.windows")().compose(x.component.operator.windowed, task, x, keyed, out)
+end
+
 function builders.apply(task, x)
   local component = x.component
   local operator = component.operator
@@ -463,6 +473,7 @@ function builders.apply(task, x)
     if not component.keyed then select_nil_key(keyed) end
   end
   local out = collector(task, x, state, keyed, x.encoder("emit got"))
+  if operator and operator.windowed then fn, on_timer = compose_windows(task, x, keyed, out) end
   if on_timer then x.call_timer = timer_caller(x, keyed, on_timer, out) end
   if not component.keyed then return x.stages.apply(x, fn, x.self, out) end
   local make = component.state_schema and record_state or table_state

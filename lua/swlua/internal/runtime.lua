@@ -97,7 +97,7 @@ local function port_stage(task, x, edge_index, edge, may_collect)
   local stages = core.chunk("swlua.internal.stages")()
   local T = task.T
   local to_row, send, fits = task.to_row, nil, nil
-  if x.component.schema and edge.output ~= "dead_letters" and edge.output ~= "malformed" then
+  if x.component.schema and graph.has_rows(x.component, edge.output) then
     send, fits, to_row = record_sender(task, records.of(x.component.schema))
     if task.has_acks then send = nil end -- What it descends from is written behind a whole row.
     may_collect = false
@@ -184,7 +184,7 @@ end
 local function takes_tables(task, index, schema)
   local count = 0
   for i, edge in ipairs(task.edges) do
-    if edge.from == index and edge.output ~= "dead_letters" and edge.output ~= "malformed" then
+    if edge.from == index and graph.has_rows(task.job.components[index + 1], edge.output) then
       count = count + 1
       local consumer = core.edge(task.worker, i - 1) and task.job.components[edge.to + 1]
       if not consumer then

@@ -1,523 +1,629 @@
---- The operators behind windows and running aggregates: tables of functions like a user's, on keyed state and timers,
--- so that they are saved, restored and dealt out anew like any other.
+--- The operators behind windows and running aggregates, on keyed state and timers: so they are saved, restored and
+-- dealt out anew as any operator is, and their rows come by the time of timers, then key.
 --
---     event --> windows that hold it: panes in state --> at its end, by a timer: a row
+--     event ──find──► accumulator of its pane, session or count ──add──►   timer ──► row
 --
--- A pane is a plain table { start, last, acc, ... } of one key and one window, `last` the time at which it ends. What
--- acc is and what becomes of it is the window's content (M.aggregated, reduced, folded, processed):
+-- What an accumulator is, is the content's business (internal/contents.lua); here is which one an event goes to, when
+-- it fires, and what is late. This module is loaded afresh for every component, as the stages are (core.chunk).
 --
---     content.init() --> acc
---     content.add(acc, event, time) --> acc
---     content.merge(acc, other) --> acc, or no such function
---     content.emit(out, state, pane, time, marks)       marks: fields that say of which kind the row is, or nil
---
--- state.key holds the key's fields as rows show them, while there are panes.
+-- State of a key, by kind of window:
+--   timed       [pane's start] = acc; a pane is gcd(length, slide) long, so an event is added once, and a window is the
+--               sum of its panes
+--   session     s = { { s = start, e = last + gap, a = acc, t = time of its timer, f = has fired? }, ... } by start
+--   unbounded   a = acc, f, l = first and last time
+--   counted     the same, n = events
+--   sliding     p = { { a, f, l, n }, ... } panes of gcd(count, slide) events, k = events since it last fired
+--   and for `every`: t = time of the next early rows, d = what has changed since the last, c or n = events counted
+local f = require("swlua.internal.ffi")
+local contents = require("swlua.internal.contents")
+local decode = require("swlua.internal.decode")
 local each = require("swlua.internal.each")
 local values = require("swlua.values")
-local pairs, max, min, floor, huge = each.pairs, math.max, math.min, math.floor, math.huge
+local C = f.C
+local pairs, max, min, tonumber = each.pairs, math.max, math.min, tonumber
 local insert, remove = table.insert, table.remove
 
 local M = {}
 
-local LAST = 2 ^ 52 -- a timer for this time fires when the input has ended
+local LAST = 2 ^ 52 -- a timer of this time fires when the input has ended
+local PROBED = 64 -- panes of a window that are looked for one by one
 
-local function plain(event)
-  return type(event) == "cdata" and values.table(event) or event
+local function gcd(a, b)
+  while b > 0 do a, b = b, a % b end
+  return a
 end
 
--- Contents ---------------------------------------------------------------------------------------------------------
+-- What all kinds need ------------------------------------------------------------------------------------------------
 
---- Puts the key, the window and the marks into a row.
-local function complete(row, state, pane, marks)
-  for name, value in pairs(state.key) do row[name] = value end
-  row.window_start, row.window_end, row.window_count = pane.start, pane.last, pane.count
-  for name, value in pairs(marks or {}) do row[name] = value end
-  return row
-end
-
---- Named aggregators.
----@param slots { name: string, aggregator: swlua.Aggregator }[]
-function M.aggregated(slots)
-  local count = #slots
-  local function results(acc)
-    local row = {}
-    for i = 1, count do
-      local slot = slots[i]
-      row[slot.name] = slot.aggregator.result(acc, slot.name)
+--- The key of the entry at work, as rows and functions see it: of several fields a list.
+local function key_reader(keyed)
+  return function()
+    local key = decode.bytes(C.swffi_keyed_key(keyed), keyed.entry.key_len)
+    if type(key) == "table" then
+      for i = 1, #key do
+        if key[i] == values.null then key[i] = nil end
+      end
+    elseif key == values.null then
+      key = nil
     end
-    return row
+    return key
   end
-  return {
-    init = function() return {} end,
-    add = function(acc, event, time)
-      for i = 1, count do
-        local slot = slots[i]
-        slot.aggregator.add(acc, slot.name, event, time)
-      end
-      return acc
-    end,
-    merge = function(acc, other)
-      for i = 1, count do
-        local slot = slots[i]
-        slot.aggregator.merge(acc, slot.name, other)
-      end
-      return acc
-    end,
-    results = results,
-    emit = function(out, state, pane, time, marks) out:emit(complete(results(pane.acc), state, pane, marks), time) end,
-  }
 end
 
---- Events reduced to one by fn(a, b). No acc stands for no event: false.
-function M.reduced(fn)
-  local function add(acc, event)
-    if not acc then return values.copy(plain(event)) end
-    return plain(fn(acc, plain(event)))
+--- Functions that set a timer of the current key: in event time, and by the clock.
+local function timer_setters(task, x, keyed)
+  local T, due = task.T, task.due
+  local function set(which, time, name)
+    if C.swffi_timer_set(keyed, which, time, name, name and #name or 0) ~= 0 then
+      error("out of memory for a timer", 0)
+    end
   end
-  return {
-    init = function() return false end,
-    add = add,
-    merge = add,
-    emit = function(out, _, pane, time, marks)
-      local row = values.copy(pane.acc)
-      out:emit(complete(row, { key = {} }, pane, marks), time)
-    end,
-  }
+  return function(time, name)
+    set(0, time, name)
+    if time < due[x.domain] then due[x.domain] = time end
+  end, function(time, name)
+    set(1, time, name)
+    if time < T.timer_ms then T.timer_ms = time end
+  end
 end
 
-local function window_of(state, pane, marks)
-  local window = { key = pane.key, window_start = pane.start, window_end = pane.last, window_count = pane.count }
-  if state.is_one_field then
-    local _, value = each.next(state.key)
-    window.key = value
+--- The clock, which never goes back.
+local function clock_of(T)
+  local seen = -math.huge
+  return function()
+    local now = tonumber(T.now_ms)
+    if now > seen then seen = now end
+    return seen
+  end
+end
+
+--- What the kinds of window work with. `time_of` and `now` go by the events or by the clock.
+local function context(spec, task, x, keyed, out)
+  local T, wm, moment, domain = task.T, task.T.wm, x.moment, x.domain
+  local set_timer, set_clock_timer = timer_setters(task, x, keyed)
+  local window = spec.window
+  local w = { x = x, out = out, window = window, key_of = key_reader(keyed), end_timer = set_timer }
+  if window.is_by_clock then
+    w.time_of = clock_of(T)
+    w.now, w.timer = w.time_of, set_clock_timer
   else
-    window.key = each.next(state.key) ~= nil and values.copy(state.key) or nil
+    w.time_of = function() return moment.time end
+    w.now, w.timer = function() return tonumber(wm[domain]) end, set_timer
   end
-  for name, value in pairs(marks or {}) do window[name] = value end
-  return window
+  w.late = function(event) out:late(event) end
+  w.is_ending = function() return x.firing ~= nil and x.firing >= LAST end
+  w.cancel_end = function() C.swffi_timer_cancel(keyed, 0, 0, "end", 3) end
+  --- When a row that comes at the end of the input counts as: not late.
+  w.ending = function(time) return max(time, tonumber(wm[domain])) end
+  w.is_marked = window.every_ms or window.every_count or window.lateness_ms
+  w.content = contents.of(spec, spec.key.fields or { "key" }, window.merges)
+  local is_void, emit = w.content.is_void, w.content.emitter and w.content.emitter(w)
+  w.emit = function(acc, first, last, time, kind, replaces, count)
+    if is_void and is_void(acc) then return end
+    emit(acc, first, last, time, w.is_marked and kind or nil, replaces, count)
+  end
+  return w
 end
 
---- Events folded from init() by fn(acc, event); row(acc, window) makes the row.
-function M.folded(init, fn, row)
+--- One accumulator of several; of one, itself.
+local function combined(content, accs)
+  if #accs <= 1 then return accs[1] end
+  local all = content.new()
+  for i = 1, #accs do content.merge(all, accs[i]) end
+  return all
+end
+
+--- Sets the timer of the next early rows, unless an earlier one is set.
+local function armer(w)
+  local every, set = w.window.every_ms, w.timer
+  return function(state, from)
+    local due = from - from % every + every
+    if state.t ~= nil and state.t <= due then return end
+    state.t = due
+    set(due, "every")
+  end
+end
+
+-- Windows of a fixed length ------------------------------------------------------------------------------------------
+
+--- Which windows a pane is part of, by their ends.
+local function geometry(window)
+  local length, slide, offset = window.length_ms, window.slide_ms, window.offset_ms
   return {
-    init = init,
-    add = function(acc, event) return fn(acc, plain(event)) end,
-    emit = function(out, state, pane, time, marks)
-      if row then
-        local made = row(values.copy(pane.acc), window_of(state, pane, marks))
-        if made ~= nil then out:emit(made, time) end
-        return
-      end
-      local own = type(pane.acc) == "table" and values.copy(pane.acc) or { value = pane.acc }
-      out:emit(complete(own, state, pane, marks), time)
-    end,
+    first_end = function(start) return start - (start - offset - length) % slide + slide end,
+    last_end = function(start) return start - (start - offset) % slide + length end,
+    is_end = function(time) return (time - offset - length) % slide == 0 end,
   }
 end
 
---- `out` of a window's function: as `out`, but what it emits has the window's time.
-local function window_out(out, box)
-  local proxy = {}
-  for _, name in ipairs({ "emit_to", "timer", "processing_timer", "cancel", "now", "ack", "fail" }) do
-    proxy[name] = function(_, ...) return out[name](out, ...) end
+--- Functions that look panes up: gather(state, window's end) -> acc or nil, has_other(state, end, start).
+local function pane_finder(content, length, pane)
+  local function starts_between(state, from, to)
+    local starts = {}
+    if (to - from) / pane <= PROBED then
+      for start = from, to - pane, pane do
+        if state[start] then starts[#starts + 1] = start end
+      end
+      return starts
+    end
+    for start in pairs(state) do
+      if type(start) == "number" and start >= from and start < to then starts[#starts + 1] = start end
+    end
+    table.sort(starts)
+    return starts
   end
-  proxy.emit = function(_, event, time) return out:emit(event, time or box.time) end
-  proxy.emit_to = function(_, output, event, time) return out:emit_to(output, event, time or box.time) end
-  return setmetatable(proxy, { __index = function(_, name) return name == "time" and box.time or out[name] end })
+  local function gather(state, last)
+    if pane == length then return state[last - length] end
+    local accs = starts_between(state, last - length, last)
+    for i = 1, #accs do accs[i] = state[accs[i]] end
+    return combined(content, accs)
+  end
+  local function has_other(state, last, start)
+    local starts = starts_between(state, last - length, last)
+    return #starts > 1 or #starts == 1 and starts[1] ~= start
+  end
+  return gather, has_other
 end
 
---- Events kept for fn(window, events, out).
-function M.processed(fn)
-  local outs = setmetatable({}, { __mode = "k" })
-  local function append(acc, event)
-    acc[#acc + 1] = plain(event)
+--- Forgets panes that are in no window still to come, and what belonged to a key without panes.
+local function purger(window, pane, is_end)
+  local length, slide, lateness = window.length_ms, window.slide_ms, window.lateness_ms or 0
+  local has_every = window.every_ms or window.every_count
+  local function tidy(state)
+    for name in pairs(state) do
+      if type(name) == "number" then return end
+    end
+    state.t, state.c, state.d = nil, nil, nil
+  end
+  return function(state, time)
+    local last = time - lateness
+    if is_end(last) then
+      for start = last - length, last - length + slide - pane, pane do
+        state[start] = nil
+        if state.d then state.d[start] = nil end
+      end
+    end
+    if has_every then
+      if state.c then state.c[time] = nil end
+      tidy(state)
+    end
+  end
+end
+
+--- Early rows: note(state, start, time) behind each event, tick(state, time) by the timer "every".
+local function early_rows(w, shape, emit_window)
+  local window, now, arm = w.window, w.now, armer(w)
+  local slide, count = window.slide_ms, window.every_count
+  local function note_count(state, start)
+    local counts, at = state.c or {}, now()
+    state.c = counts
+    for last = shape.first_end(start), shape.last_end(start), slide do
+      if last > at then
+        counts[last] = (counts[last] or 0) + 1
+        if counts[last] % count == 0 then emit_window(state, last, "early") end
+      end
+    end
+  end
+  local function note_change(state, start, time)
+    local from = max(time, now())
+    if from - from % window.every_ms + window.every_ms >= shape.last_end(start) then return end
+    state.d = state.d or {}
+    state.d[start] = true
+    arm(state, from)
+  end
+  --- Ends of the windows with something new that are open at `time`; panes that begin later wait.
+  local function changed_windows(state, time)
+    local ends, is_seen, waiting = {}, {}, nil
+    for start in pairs(state.d or {}) do
+      if start > time then
+        waiting = waiting or {}
+        waiting[start] = true
+      else
+        for last = shape.first_end(start), shape.last_end(start), slide do
+          if last > time and not is_seen[last] then is_seen[last], ends[#ends + 1] = true, last end
+        end
+      end
+    end
+    table.sort(ends)
+    return ends, waiting
+  end
+  local function tick(state, time)
+    local ends, waiting = changed_windows(state, time)
+    state.t, state.d = nil, waiting
+    if waiting then
+      local soonest = math.huge
+      for start in pairs(waiting) do soonest = min(soonest, start) end
+      arm(state, soonest)
+    end
+    for _, last in ipairs(ends) do emit_window(state, last, "early") end
+  end
+  return count and note_count or note_change, tick
+end
+
+--- Tumbling and sliding windows.
+function M.timed(w)
+  local window, content, now, set = w.window, w.content, w.now, w.timer
+  local length, slide, offset, lateness = window.length_ms, window.slide_ms, window.offset_ms, window.lateness_ms or 0
+  local pane, shape, emit = gcd(length, slide), geometry(window), w.emit
+  local gather, has_other = pane_finder(content, length, pane)
+  local purge = purger(window, pane, shape.is_end)
+  local is_new = false -- the pane of the event at work
+
+  --- Makes the pane of an event, and sets the timers of its windows, unless it is too late for all of them. A
+  --- neighbour's windows have theirs.
+  local function open(state, start, event)
+    local at, last_end = now(), shape.last_end(start)
+    if last_end + lateness <= at then
+      w.late(event)
+      return nil
+    end
+    local acc = content.new()
+    state[start], is_new = acc, true
+    local known = state[start - pane] and start - pane + length or start
+    for last = last_end, known + 1, -slide do
+      if last <= at then break end
+      set(last)
+    end
+    if lateness > 0 then set(last_end + lateness) end
     return acc
   end
-  return {
-    init = function() return {} end,
-    add = append,
-    merge = function(acc, other)
-      for _, event in ipairs(other) do acc[#acc + 1] = event end
-      return acc
-    end,
-    emit = function(out, state, pane, time, marks)
-      local own = outs[out]
-      if not own then
-        own = { box = {} }
-        own.out = window_out(out, own.box)
-        outs[out] = own
+  local function find(state, time, event)
+    local start = time - (time - offset) % pane
+    local acc = state[start]
+    if acc == nil then acc = open(state, start, event) end
+    return acc, start
+  end
+  local function emit_window(state, last, kind)
+    local acc = gather(state, last)
+    if acc then emit(acc, last - length, last, last - 1, kind) end
+  end
+  --- The rows of windows that had ended before their event came. One that had been empty has its first row.
+  local function correct(state, start, at, was_new)
+    for last = shape.first_end(start), min(at, shape.last_end(start)), slide do
+      if last + lateness > at then
+        local had_row = not was_new or has_other(state, last, start)
+        emit_window(state, last, had_row and "corrected" or "final")
       end
-      own.box.time = time
-      fn(window_of(state, pane, marks), values.array(values.copy(pane.acc)), own.out)
-    end,
-  }
-end
-
---- A content that keeps the events and adds them up when it is emitted: for what cannot be merged.
-local function replayed(content)
-  return {
-    init = function() return {} end,
-    add = function(acc, event, time)
-      acc[#acc + 1] = { event = plain(event), time = time }
-      return acc
-    end,
-    merge = function(acc, other)
-      for _, item in ipairs(other) do acc[#acc + 1] = item end
-      return acc
-    end,
-    emit = function(out, state, pane, time, marks)
-      local acc = content.init()
-      for _, item in ipairs(pane.acc) do acc = content.add(acc, values.copy(item.event), item.time) end
-      local whole = { start = pane.start, last = pane.last, count = pane.count, acc = acc }
-      content.emit(out, state, whole, time, marks)
-    end,
-  }
-end
-
--- Keys -------------------------------------------------------------------------------------------------------------
-
---- Makes state.key of an event, unless it is there.
-local function key_writer(key)
-  if key.fields then
-    return function(state, event)
-      if state.key then return end
-      local fields = {}
-      for _, name in ipairs(key.fields) do fields[name] = event[name] end
-      state.key, state.is_one_field = fields, #key.fields == 1
     end
   end
-  return function(state, event)
-    if state.key then return end
-    state.key, state.is_one_field = { key = key.fn and key.fn(event) }, true
+  local note, tick = early_rows(w, shape, emit_window)
+  local has_every = window.every_ms or window.every_count
+  local function after(state, _, start, time)
+    local at, was_new = now(), is_new
+    is_new = false
+    if lateness > 0 and at > start then correct(state, start, at, was_new) end
+    if has_every then note(state, start, time) end
   end
+
+  return content.operator(find, (lateness > 0 or has_every) and after or nil, w.time_of),
+    function(time, _, state, name)
+      if name == "every" then return tick(state, time) end
+      local acc = shape.is_end(time) and gather(state, time)
+      purge(state, time) -- first: a function that fails on the row must not keep the panes
+      if acc then emit(acc, time - length, time, time - 1, "final") end
+    end
 end
 
-local function forget_key(state)
-  state.key, state.is_one_field = nil, nil
-end
+-- Sessions -----------------------------------------------------------------------------------------------------------
 
--- Time windows -----------------------------------------------------------------------------------------------------
-
---- Marks of a row where rows of several kinds may come of one window.
-local function marker(window)
-  local is_marked = window.every_ms or window.every_count or window.lateness_ms
-  return function(kind, replaces)
-    return is_marked and { window_state = kind, replaces = replaces } or nil
-  end
-end
-
---- The next multiple of `every` behind `time`.
-local function next_multiple(time, every)
-  return time - time % every + every
-end
-
---- Early rows: after every Nth event at once, or by a timer once there is something new.
-local function early(window, content, mark)
-  local every_ms, every_count = window.every_ms, window.every_count
-  local function emit(out, state, pane)
-    pane.due = nil
-    content.emit(out, state, pane, min(pane.last - 1, out.time), mark("early"))
-  end
-  --- Behind an event of a pane that is open, at `now`, by the clock that the window goes by.
-  local function note(out, state, pane, now)
-    if every_count then
-      pane.n = (pane.n or 0) + 1
-      if pane.n % every_count == 0 then emit(out, state, pane) end
-    elseif every_ms and not pane.due then
-      local due = next_multiple(now, every_ms)
-      if due >= pane.last then return end
-      pane.due = due
-      if window.is_by_clock then out:processing_timer(due - now) else out:timer(due) end
+--- What a session has sent with other bounds than it has now. From now on it has sent these.
+local function replaced(session)
+  local sent, list = session.r, nil
+  for _, row in ipairs(sent or {}) do
+    if row.window_start ~= session.s or row.window_end ~= session.e then
+      list = list or {}
+      list[#list + 1] = row
     end
   end
-  return note, emit
+  session.r = { { window_start = session.s, window_end = session.e } }
+  return list and values.copy(list)
 end
 
-local function new_pane(state, start, length, content, at)
-  local pane = { start = start, last = start + length, acc = content.init() }
-  insert(state.panes, at, pane)
-  return pane
-end
-
---- Place of the pane that starts at `start`, or where it belongs.
-local function place_of(panes, start)
-  local at = #panes
-  while at > 0 and panes[at].start > start do at = at - 1 end
-  if at > 0 and panes[at].start == start then return at, panes[at] end
-  return at + 1, nil
-end
-
---- Windows of fixed length, by event time or by the clock.
----@param window table length_ms, slide_ms, offset_ms, lateness_ms, every_ms, every_count, is_by_clock
-function M.timed(window, content, key)
-  local length, slide, offset = window.length_ms, window.slide_ms, window.offset_ms
-  local lateness, is_by_clock = window.lateness_ms or 0, window.is_by_clock
-  local write_key, mark = key_writer(key), marker(window)
-  local note_early, emit_early = early(window, content, mark)
-
-  local function fire(out, state, pane, kind)
-    pane.is_fired, pane.due = true, nil
-    content.emit(out, state, pane, pane.last - 1, mark(kind))
-  end
-  local function open(out, state, start, at, now, watermark)
-    local pane = new_pane(state, start, length, content, at)
-    if is_by_clock then
-      out:processing_timer(pane.last - now)
-    else
-      if pane.last > watermark then out:timer(pane.last) end
-      if lateness > 0 then out:timer(pane.last + lateness) end
+--- Early rows of sessions.
+local function early_sessions(w, emit_session)
+  local window, now, arm = w.window, w.now, armer(w)
+  local count = window.every_count
+  local function note(state, session, time)
+    if count then
+      session.n = (session.n or 0) + 1
+      if session.n % count == 0 then emit_session(session, "early") end
+      return
     end
-    return pane
+    local from = max(time, now())
+    session.d = true
+    if from - from % window.every_ms + window.every_ms <= session.e then arm(state, from) end
   end
-  local function take(out, state, event, start, now, watermark)
-    local at, pane = place_of(state.panes, start)
-    pane = pane or open(out, state, start, at, now, watermark)
-    pane.acc = content.add(pane.acc, event, now)
-    if pane.is_fired then
-      fire(out, state, pane, "corrected")
-    elseif pane.last <= watermark then
-      fire(out, state, pane, "final")
-    else
-      note_early(out, state, pane, is_by_clock and now or max(now, watermark, pane.start))
-    end
-  end
-  local function is_done(pane, time) return pane.last + lateness <= time end
-
-  return {
-    apply = function(_, event, out, state)
-      local now = is_by_clock and out:now() or out.time
-      local watermark = is_by_clock and -huge or out.watermark
-      local newest = now - (now - offset) % slide
-      local oldest = newest - floor((length - (now - newest) - 1) / slide) * slide
-      if newest + length + lateness <= watermark then return out:late(event) end
-      write_key(state, event)
-      state.panes = state.panes or {}
-      for start = oldest, newest, slide do
-        if start + length + lateness > watermark then take(out, state, event, start, now, watermark) end
+  local function tick(state, time)
+    local due, soonest = {}, nil
+    for _, session in ipairs(state.s or {}) do
+      if session.d and not session.f and session.e >= time then
+        if session.s <= time then due[#due + 1] = session else soonest = soonest or session.s end
       end
-    end,
-    on_timer = function(_, time, out, state)
-      local panes = state.panes or {}
-      for _, pane in ipairs(panes) do
-        if not pane.is_fired and pane.last <= time then
-          fire(out, state, pane, "final")
-        elseif pane.due and pane.due <= time then
-          emit_early(out, state, pane)
+    end
+    state.t = nil
+    if soonest then arm(state, soonest) end
+    for _, session in ipairs(due) do
+      session.d = nil
+      emit_session(session, "early")
+    end
+  end
+  return note, tick
+end
+
+--- A session absorbs another that an event has joined to it.
+local function absorb(content, session, other)
+  content.merge(session.a, other.a)
+  session.s, session.e = min(session.s, other.s), max(session.e, other.e)
+  session.t = min(session.t, other.t)
+  session.was_fired = session.was_fired or other.was_fired or other.f
+  session.d = session.d or other.d
+  if other.n then session.n = (session.n or 0) + other.n end
+  for _, row in ipairs(other.r or {}) do
+    session.r = session.r or {}
+    insert(session.r, row)
+  end
+end
+
+local function insert_by_start(list, session)
+  local at = #list + 1
+  while at > 1 and list[at - 1].s > session.s do at = at - 1 end
+  insert(list, at, session)
+end
+
+--- Windows that end when for a gap nothing came. One fires once the watermark is behind its end, for an event at its
+--- end still belongs to it. Its timer is moved when it fires, not with each event. A session that has fired is
+--- remembered for a gap more: a late event that would have belonged to it is late, and makes no second one.
+function M.session(w)
+  local window, content, now, set, emit = w.window, w.content, w.now, w.timer, w.emit
+  local gap, lateness = window.gap_ms, window.lateness_ms or 0
+  local remembered = window.is_by_clock and 0 or lateness + gap
+
+  local function emit_session(session, kind)
+    local replaces = w.is_marked and replaced(session) or nil
+    emit(session.a, session.s, session.e, session.e - 1, kind, replaces)
+  end
+  local function open(state, time, event, at, is_refused)
+    if is_refused or time + gap + lateness < at then
+      w.late(event)
+      return nil
+    end
+    local session = { s = time, e = time + gap, a = content.new(), t = time + gap + 1 }
+    state.s = state.s or {}
+    insert_by_start(state.s, session)
+    if session.t > at then set(session.t) end
+    return session
+  end
+  --- The open sessions that an event touches, as one; and does it touch one that is closed?
+  local function touched(list, time, at)
+    local session, is_closed, i = nil, false, 1
+    while list[i] do
+      local other, is_absorbed = list[i], false
+      if other.e >= time and other.s <= time + gap then
+        if other.f and other.e + lateness < at then
+          is_closed = true
+        elseif session then
+          absorb(content, session, other)
+          is_absorbed = true
+        else
+          session = other
         end
       end
-      while panes[1] and is_done(panes[1], time) do remove(panes, 1) end
-      if #panes == 0 then
-        state.panes = nil
-        forget_key(state)
-      end
-    end,
-  }
-end
-
--- Sessions ---------------------------------------------------------------------------------------------------------
-
---- Windows that end when for `gap_ms` nothing came. A session fires once the watermark is behind its end, for an event
---- at its end still belongs to it.
-function M.session(window, content, key)
-  content = content.merge and content or replayed(content)
-  local gap, lateness, is_by_clock = window.gap_ms, window.lateness_ms or 0, window.is_by_clock
-  local write_key, mark = key_writer(key), marker(window)
-  local note_early, emit_early = early(window, content, mark)
-
-  local function schedule(out, pane, now, watermark)
-    if is_by_clock then
-      out:processing_timer(pane.last + 1 - now, pane.timer)
-    elseif pane.last + 1 > watermark then
-      out:timer(pane.last + 1, pane.timer)
+      if is_absorbed then remove(list, i) else i = i + 1 end
     end
-    if lateness > 0 then out:timer(pane.last + 1 + lateness, pane.timer .. "+") end
+    return session, is_closed
   end
-  local function fire(out, state, pane, kind)
-    local replaces = pane.replaces
-    pane.is_fired, pane.due, pane.replaces = true, nil, nil
-    content.emit(out, state, pane, pane.last - 1, mark(kind, replaces))
+  local function join(state, time, event)
+    local at = now()
+    local session, is_closed = touched(state.s or {}, time, at)
+    if not session then
+      session = open(state, time, event, at, is_closed)
+      if not session then return nil end
+      return session.a, session
+    end
+    session.s, session.e = min(session.s, time), max(session.e, time + gap)
+    session.was_fired, session.f = session.was_fired or session.f, nil
+    if session.t > session.e + 1 then
+      session.t = session.e + 1
+      if session.t > at then set(session.t) end
+    end
+    return session.a, session
   end
-  --- What has been sent of a pane is no longer true.
-  local function replace(pane, sent)
-    pane.replaces = pane.replaces or {}
-    insert(pane.replaces, { window_start = sent.start, window_end = sent.last })
+  local function find(state, time, event)
+    local list = state.s
+    local newest = list and list[#list]
+    if newest and not newest.f and time >= newest.s and time <= newest.e then -- It touches no other.
+      if time + gap > newest.e then newest.e = time + gap end
+      return newest.a, newest
+    end
+    return join(state, time, event)
   end
-  local function extend(pane, event, time)
-    local start, last = min(pane.start, time), max(pane.last, time + gap)
-    if pane.is_fired and (start < pane.start or last > pane.last) then replace(pane, pane) end
-    pane.start, pane.last = start, last
-    pane.acc = content.add(pane.acc, event, time)
-    pane.was_fired, pane.is_fired = pane.was_fired or pane.is_fired, nil
+  --- What becomes of a session whose timer has come: does it fire, is it forgotten?
+  local function due(session, time)
+    local fires = not session.f and session.e < time
+    session.f = session.f or fires or nil
+    local is_over = session.f and (session.e + remembered < time or w.is_ending())
+    if is_over then return fires, true end
+    session.t = session.f and session.e + remembered + 1 or session.e + 1
+    set(session.t)
+    return fires, false
   end
-  --- Takes in the neighbours that the pane at `at` now touches.
-  local function absorb(out, panes, at)
-    local pane, other = panes[at], panes[at + 1]
-    while other and other.start <= pane.last do
-      if other.is_fired then replace(pane, other) end
-      pane.acc = content.merge(pane.acc, other.acc)
-      pane.last = max(pane.last, other.last)
-      pane.was_fired = pane.was_fired or other.is_fired or other.was_fired
-      out:cancel(other.timer)
-      if lateness > 0 then out:cancel(other.timer .. "+") end
-      remove(panes, at + 1)
-      other = panes[at + 1]
+  local note, tick = early_sessions(w, emit_session)
+  local has_every = window.every_ms or window.every_count
+  local function after(state, _, session, time)
+    if session.e < now() then
+      session.f, session.t = true, session.e + remembered + 1
+      set(session.t)
+      emit_session(session, session.was_fired and "corrected" or "final")
+    elseif has_every and not session.was_fired then
+      note(state, session, time)
     end
   end
-  local function first_touched(panes, time)
-    local at = 1
-    while panes[at] and panes[at].last < time do at = at + 1 end
-    return at
+  local function on_timer(time, _, state, name)
+    if name == "every" then return tick(state, time) end
+    local list, fired, i = state.s or {}, {}, 1
+    while list[i] do
+      local session, fires, is_over = list[i], false, false
+      if session.t <= time then fires, is_over = due(session, time) end
+      if fires then fired[#fired + 1] = session end
+      if is_over then remove(list, i) else i = i + 1 end
+    end
+    if #list == 0 then state.s, state.t = nil, nil end
+    for _, session in ipairs(fired) do
+      emit_session(session, session.was_fired and "corrected" or "final")
+      if lateness == 0 then session.a, session.r = nil, nil end
+    end
   end
-
-  return {
-    apply = function(_, event, out, state)
-      local now = is_by_clock and out:now() or out.time
-      local watermark = is_by_clock and -huge or out.watermark
-      local panes = state.panes or {}
-      local at = first_touched(panes, now)
-      local pane = panes[at]
-      if not (pane and pane.start <= now + gap) then
-        if now + gap + lateness < watermark then return out:late(event) end
-        pane = { start = now, last = now, acc = content.init(), timer = tostring(now) }
-        insert(panes, at, pane)
-      end
-      write_key(state, event)
-      state.panes = panes
-      local ended = pane.last
-      extend(pane, event, now)
-      absorb(out, panes, at)
-      if pane.last ~= ended then schedule(out, pane, now, watermark) end
-      if pane.last < watermark then
-        fire(out, state, pane, pane.was_fired and "corrected" or "final")
-      elseif not pane.was_fired then
-        note_early(out, state, pane, is_by_clock and now or max(now, watermark))
-      end
-    end,
-    on_timer = function(_, time, out, state)
-      local panes = state.panes or {}
-      for _, pane in ipairs(panes) do
-        if not pane.is_fired and pane.last < time then
-          fire(out, state, pane, pane.was_fired and "corrected" or "final")
-        elseif pane.due and pane.due <= time then
-          emit_early(out, state, pane)
-        end
-      end
-      for i = #panes, 1, -1 do
-        if panes[i].last + lateness < time then remove(panes, i) end
-      end
-      if #panes == 0 then
-        state.panes = nil
-        forget_key(state)
-      end
-    end,
-  }
+  return content.operator(find, (lateness > 0 or has_every) and after or nil, w.time_of), on_timer
 end
 
--- Without bounds, and by count -------------------------------------------------------------------------------------
-
---- The times of the first and the last event of a pane.
-local function stretch(pane, time)
-  pane.start, pane.last = min(pane.start or time, time), max(pane.last or time, time)
-end
+-- Without bounds, and by count ---------------------------------------------------------------------------------------
 
 --- One window; fires by `every`, and when the input ends.
-function M.unbounded(window, content, key)
-  local write_key, mark = key_writer(key), marker(window)
-  local every_ms, every_count, is_by_clock = window.every_ms, window.every_count, window.is_by_clock
-  local function emit_early(out, state, pane)
-    pane.due, pane.n = nil, 0
-    content.emit(out, state, pane, pane.last, mark("early"))
+function M.unbounded(w)
+  local window, content, emit = w.window, w.content, w.emit
+  local every_count, arm = window.every_count, armer(w)
+
+  local function find(state, time)
+    local acc = state.a
+    if acc == nil then
+      acc = content.new()
+      state.a, state.f, state.l = acc, time, time
+      w.end_timer(LAST, "end")
+    elseif time > state.l then
+      state.l = time
+    elseif time < state.f then
+      state.f = time
+    end
+    return acc
   end
-  return {
-    apply = function(_, event, out, state)
-      write_key(state, event)
-      local pane = state.pane
-      if not pane then
-        pane = { acc = content.init(), n = 0 }
-        state.pane = pane
-        out:timer(LAST, "end")
-      end
-      local now = is_by_clock and out:now() or out.time
-      stretch(pane, now)
-      pane.acc, pane.n = content.add(pane.acc, event, now), pane.n + 1
-      if every_count and pane.n == every_count then return emit_early(out, state, pane) end
-      if not every_ms or pane.due then return end
-      pane.due = next_multiple(is_by_clock and now or max(now, out.watermark), every_ms)
-      if is_by_clock then out:processing_timer(pane.due - now, "every") else out:timer(pane.due, "every") end
-    end,
-    on_timer = function(_, _, out, state, name)
-      local pane = state.pane
-      if not pane then return end
-      if name == "every" and out.watermark < LAST then return emit_early(out, state, pane) end
-      if name == "end" then
-        content.emit(out, state, pane, pane.last, mark("final"))
-        state.pane = nil
-        forget_key(state)
-      end
-    end,
-  }
+  local function after(state, acc, _, time)
+    if not every_count then
+      state.d = true
+      return arm(state, max(time, w.now()))
+    end
+    state.n = (state.n or 0) + 1
+    if state.n == every_count then
+      state.n = 0
+      emit(acc, state.f, state.l, state.l, "early")
+    end
+  end
+  local function on_timer(time, _, state, name)
+    local acc, first, last, has_news = state.a, state.f, state.l, state.d
+    if not acc then return end
+    if name == "every" then
+      state.t, state.d = nil, nil
+      if has_news and not w.is_ending() then emit(acc, first, last, max(last, time), "early") end
+      return
+    end
+    for field in pairs(state) do state[field] = nil end
+    emit(acc, first, last, w.ending(last), "final")
+  end
+  return content.operator(find, (window.every_ms or every_count) and after or nil, w.time_of), on_timer
 end
 
 --- N events each, in the order in which they come.
-function M.counted(window, content, key)
-  local size, write_key = window.count, key_writer(key)
-  local function fire(out, state)
-    content.emit(out, state, state.pane, state.pane.last)
-    state.pane = nil
-    forget_key(state)
+function M.counted(w)
+  local content, emit, size = w.content, w.emit, w.window.count
+
+  local function find(state, time)
+    local acc = state.a
+    if acc == nil then
+      acc = content.new()
+      state.a, state.f, state.l, state.n = acc, time, time, 0
+      w.end_timer(LAST, "end")
+    end
+    return acc
   end
-  return {
-    apply = function(_, event, out, state)
-      write_key(state, event)
-      local pane = state.pane
-      if not pane then
-        pane = { acc = content.init(), count = 0 }
-        state.pane = pane
-        out:timer(LAST, "end")
-      end
-      stretch(pane, out.time)
-      pane.acc, pane.count = content.add(pane.acc, event, out.time), pane.count + 1
-      if pane.count == size then fire(out, state) end
-    end,
-    on_timer = function(_, _, out, state)
-      if state.pane then fire(out, state) end
-    end,
-  }
+  local function fire(state, time_of)
+    local acc, first, last, n = state.a, state.f, state.l, state.n
+    state.a, state.f, state.l, state.n = nil, nil, nil, nil
+    emit(acc, first, last, time_of(last), nil, nil, n)
+  end
+  local function same(time) return time end
+  local function after(state, _, _, time)
+    state.f, state.l, state.n = min(state.f, time), max(state.l, time), state.n + 1
+    if state.n < size then return end
+    w.cancel_end()
+    fire(state, same)
+  end
+  return content.operator(find, after, w.time_of), function(_, _, state)
+    if state.a then fire(state, w.ending) end
+  end
 end
 
---- The last N events, after every Mth.
-function M.sliding_count(window, content, key)
-  local size, slide, write_key = window.count, window.slide_count, key_writer(key)
-  content = replayed(content)
-  return {
-    apply = function(_, event, out, state)
-      write_key(state, event)
-      local items = state.items or {}
-      state.items, state.n = items, (state.n or 0) + 1
-      content.add(items, event, out.time)
-      if #items > size then remove(items, 1) end
-      if state.n < slide then return end
-      state.n = 0
-      local pane = { acc = items, count = #items }
-      for _, item in ipairs(items) do stretch(pane, item.time) end
-      content.emit(out, state, pane, pane.last)
-    end,
-  }
+--- The last N events, after every Mth: the sum of the panes that hold them.
+function M.sliding_count(w)
+  local content, emit, slide = w.content, w.emit, w.window.slide_count
+  local pane = gcd(w.window.count, slide)
+  local most, kept = w.window.count / pane, (w.window.count - slide) / pane
+
+  local function find(state, time)
+    local list = state.p
+    if list == nil then
+      list = {}
+      state.p, state.k = list, 0
+    end
+    local newest = list[#list]
+    if newest == nil or newest.n == pane then
+      newest = { a = content.new(), f = time, l = time, n = 0 }
+      list[#list + 1] = newest
+    end
+    return newest.a, newest
+  end
+  local function fire(state)
+    local list, accs, first, last, n = state.p, {}, math.huge, -math.huge, 0
+    for i = max(1, #list - most + 1), #list do
+      accs[#accs + 1] = list[i].a
+      first, last, n = min(first, list[i].f), max(last, list[i].l), n + list[i].n
+    end
+    local rest = {}
+    for i = max(1, #list - kept + 1), #list do rest[#rest + 1] = list[i] end
+    if kept > 0 then state.p, state.k = rest, 0 else state.p, state.k = nil, nil end
+    emit(combined(content, accs), first, last, last, nil, nil, n)
+  end
+  local function after(state, _, newest, time)
+    newest.f, newest.l, newest.n = min(newest.f, time), max(newest.l, time), newest.n + 1
+    state.k = state.k + 1
+    if state.k == slide then fire(state) end
+  end
+  return content.operator(find, after, w.time_of), nil
 end
 
--- Without a window -------------------------------------------------------------------------------------------------
+-- Without a window ---------------------------------------------------------------------------------------------------
 
---- The updated row of the key, with every event.
-function M.running(content, key)
-  local write_key = key_writer(key)
-  return {
-    apply = function(_, event, out, state)
-      write_key(state, event)
-      state.acc = content.add(state.acc or content.init(), event, out.time)
-      local row = content.results(state.acc)
-      for name, value in pairs(state.key) do row[name] = value end
-      out:emit(row)
-    end,
-  }
+--- The updated row of the key, with every event. The state is the accumulator.
+function M.running(w, spec)
+  local content, out, key_of = w.content, w.out, w.key_of
+  local row_of, has_key = content.running_row, spec.key.fn ~= nil
+
+  local function find(state)
+    if state[1] == nil then
+      for i, slot in ipairs(content.new()) do state[i] = slot end
+      if has_key then state.key = key_of() end
+    end
+    return state
+  end
+  local function after(state, _, _, _, event)
+    local row = row_of(event, state.key, state)
+    out:emit(row)
+  end
+  return content.operator(find, after, w.time_of), nil
+end
+
+-- Which one ----------------------------------------------------------------------------------------------------------
+
+--- The implementation that a windowed component gets: a function of its context that gives what is done with an event,
+--- apply(event, out, state), and with a timer, on_timer(time, out, state, name).
+---@param spec table what window.lua made of the component's call
+local function implementation(spec)
+  return M[spec.window.kind]
+end
+
+--- Makes the operator of a component.
+---@return fun(event: table, out: table, state: table) apply
+---@return fun(time: integer, out: table, state: table, name: string?)? on_timer
+function M.compose(spec, task, x, keyed, out)
+  return implementation(spec)(context(spec, task, x, keyed, out), spec)
 end
 
 return M
