@@ -139,20 +139,20 @@ function M.append(list, other)
   for i = 1, #other do list[n + i] = other[i] end
 end
 
-local function merge_sum(a, b, i) a[i] = add_exactly(a[i], b[i]) end
+local ADD_SUM = [[local sum = $1
+  if type(sum) == "number" and type(v) == "number" then
+    local s = sum + v
+    if s < 9007199254740992 and s > -9007199254740992 then $1 = s else $1 = add_exactly(sum, v) end
+  else $1 = add_exactly(sum, v) end]]
 
 local function extreme(is_better)
+  local add = ([[local best = $1
+    if best == false then $1 = v
+    elseif type(v) == "number" and type(best) == "number" then if v %s best then $1 = v end
+    elseif %s then $1 = v end]]):format(is_better, is_better == "<" and "less(v, best)" or "less(best, v)")
   return {
-    slots = { "false" }, read = "ordered", result = "$1 or nil",
-    add = ([[local best = $1
-      if best == false then $1 = v
-      elseif type(v) == "number" and type(best) == "number" then if v %s best then $1 = v end
-      elseif %s then $1 = v end]]):format(is_better, is_better == "<" and "less(v, best)" or "less(best, v)"),
-    merge = function(a, b, i)
-      if b[i] == false then return end
-      local is_less = a[i] ~= false and (is_better == "<" and less(b[i], a[i]) or is_better == ">" and less(a[i], b[i]))
-      if a[i] == false or is_less then a[i] = b[i] end
-    end,
+    slots = { "false" }, read = "ordered", result = "$1 or nil", add = add,
+    merge = "local v = $b1 if v ~= false then " .. add .. " end",
   }
 end
 
@@ -171,9 +171,7 @@ local function extreme_by(is_better)
   return {
     slots = { "false", "0", "false" }, read = "ordered", result = "$1 and copied($3) or nil",
     add = "take(acc, $i, v, time, event)", take = take,
-    merge = function(a, b, i)
-      if b[i] ~= false then take(a, i, b[i], b[i + 1], b[i + 2]) end
-    end,
+    merge = "if $b1 ~= false then take(acc, $i, $b1, $b2, $b3) end",
   }
 end
 
@@ -182,11 +180,7 @@ local function by_time(is_taken)
   return {
     slots = { "false", "false" }, result = "picked($1, $2)",
     add = ("local at = $1 if at == false or time %s at then $1 = time $2 = kept(v) end"):format(is_taken),
-    merge = function(a, b, i)
-      if b[i] == false then return end
-      local is_better = a[i] == false or is_taken == "<" and b[i] < a[i] or is_taken == ">=" and b[i] >= a[i]
-      if is_better then a[i], a[i + 1] = b[i], b[i + 1] end
-    end,
+    merge = ("local at = $b1 if at ~= false and ($1 == false or at %s $1) then $1 = at $2 = $b2 end"):format(is_taken),
   }
 end
 
@@ -195,45 +189,40 @@ local function picked(at, v)
   return nil
 end
 
+local function merge_seen(seen, n, others)
+  for v in each.pairs(others) do
+    if not seen[v] then seen[v], n = true, n + 1 end
+  end
+  return n
+end
+
 --- Of each aggregator: the slots' first values; what is read; the code that adds `v`, which is not nil ($1 is the first
--- slot, $i its number); how another's slots are merged into a's; the code of the result.
+-- slot, $i its number); the code that merges another's slots ($b1); the code of the result.
 local KINDS = {
-  count = { slots = { "0" }, result = "$1", add = "if v then $1 = $1 + 1 end", merge = merge_sum },
-  sum = {
-    slots = { "0" }, read = "exact", result = "$1", merge = merge_sum,
-    add = [[local sum = $1
-      if type(sum) == "number" and type(v) == "number" then
-        local s = sum + v
-        if s < 9007199254740992 and s > -9007199254740992 then $1 = s else $1 = add_exactly(sum, v) end
-      else $1 = add_exactly(sum, v) end]],
-  },
+  count = { slots = { "0" }, result = "$1", add = "if v then $1 = $1 + 1 end", merge = "$1 = $1 + $b1" },
+  sum = { slots = { "0" }, read = "exact", result = "$1", add = ADD_SUM, merge = "local v = $b1 " .. ADD_SUM },
   mean = {
     slots = { "0", "0" }, read = "number", result = "$2 > 0 and $1 / $2 or nil", add = "$1 = $1 + v $2 = $2 + 1",
-    merge = function(a, b, i) a[i], a[i + 1] = a[i] + b[i], a[i + 1] + b[i + 1] end,
+    merge = "$1 = $1 + $b1 $2 = $2 + $b2",
   },
   min = extreme("<"), max = extreme(">"), min_by = extreme_by("<"), max_by = extreme_by(">"),
   first = by_time("<"), last = by_time(">="),
   collect = {
     slots = { "{}" }, result = "in_order($1, true)",
-    add = "local list = $1 local n = #list list[n + 1] = time list[n + 2] = kept(v)",
-    merge = function(a, b, i) M.append(a[i], b[i]) end,
+    add = "local list = $1 local n = #list list[n + 1] = time list[n + 2] = kept(v)", merge = "append($1, $b1)",
   },
   distinct = {
     slots = { "{}", "0" }, read = "identity", result = "$2",
     add = "local seen = $1 if not seen[v] then seen[v] = true $2 = $2 + 1 end",
-    merge = function(a, b, i)
-      for v in each.pairs(b[i]) do
-        if not a[i][v] then a[i][v], a[i + 1] = true, a[i + 1] + 1 end
-      end
-    end,
+    merge = "$2 = merge_seen($1, $2, $b1)",
   },
   approx_distinct = {
     slots = { "{}" }, read = "identity", result = "sketches.distinct($1)", add = "sketches.add_distinct($1, v)",
-    merge = function(a, b, i) sketches.merge_distinct(a[i], b[i]) end,
+    merge = "sketches.merge_distinct($1, $b1)",
   },
   quantile = {
     slots = { "sketches.new_values()" }, read = "finite", result = "sketches.quantile($1, $q)",
-    add = "sketches.add_value($1, v)", merge = function(a, b, i) sketches.merge_values(a[i], b[i]) end,
+    add = "sketches.add_value($1, v)", merge = "sketches.merge_values($1, $b1)",
   },
 }
 
@@ -242,7 +231,7 @@ local KINDS = {
 local TOOLS = {
   as_exact = as_exact, as_number = as_number, as_finite = as_finite, as_ordered = as_ordered, as_identity = as_identity,
   add_exactly = add_exactly, less = less, kept = kept, copied = copied, picked = picked, in_order = M.in_order,
-  sketches = sketches, type = type, null = values.null,
+  append = M.append, merge_seen = merge_seen, sketches = sketches, type = type, null = values.null,
 }
 
 local function compile(text, name, own)
@@ -309,21 +298,36 @@ local function place(fields)
 end
 
 local function filled(text, spot)
-  return (text:gsub("%$(%d)", function(k) return ("acc[%d]"):format(spot.at + k - 1) end)
-    :gsub("%$i", tostring(spot.at)):gsub("%$q", ("%.17g"):format(spot.aggregator.q or 0)))
+  local function slot(other, k) return ("%s[%d]"):format(other == "b" and "b" or "acc", spot.at + k - 1) end
+  local q = ("%.17g"):format(spot.aggregator.q or 0)
+  return (text:gsub("%$(b?)(%d)", slot):gsub("%$i", tostring(spot.at)):gsub("%$q", q))
+end
+
+--- The code of one aggregator, `take` being its own.
+local function own_code(text, spot, own)
+  own["take" .. spot.at] = KINDS[spot.aggregator.name].take
+  return (filled(text, spot):gsub("%f[%w]take%(", "take" .. spot.at .. "("))
 end
 
 local function adding_lines(places, read, own)
   local lines = {}
   for _, spot in ipairs(places) do
     if not spot.is_shared then
-      local kind, v = KINDS[spot.aggregator.name], read(spot.aggregator)
-      own["take" .. spot.at] = kind.take
-      local add = filled(kind.add, spot):gsub("%f[%w]take%(", "take" .. spot.at .. "(")
-      lines[#lines + 1] = ("do local v = %s if v ~= nil then %s end end"):format(v, add)
+      local add = own_code(KINDS[spot.aggregator.name].add, spot, own)
+      lines[#lines + 1] = ("do local v = %s if v ~= nil then %s end end"):format(read(spot.aggregator), add)
     end
   end
   return lines
+end
+
+local function merge_maker(places)
+  local lines, own = {}, {}
+  for _, spot in ipairs(places) do
+    if not spot.is_shared then
+      lines[#lines + 1] = ("do %s end"):format(own_code(KINDS[spot.aggregator.name].merge, spot, own))
+    end
+  end
+  return compile(("return function(acc, b) %s end"):format(table.concat(lines, "\n")), "aggregate.merge", own)
 end
 
 local APPLY = [[
@@ -380,11 +384,7 @@ function M.compile(fields, key_fields, is_of_event)
     row = compile(WINDOW_ROW:format(row_text(places, key_fields, of_window)), "aggregate.row", {}),
     running_row = compile(("return function(event, key, acc) return { %s } end"):format(running), "aggregate.row", {}),
     operator = function(find, after, time_of) return apply_maker(places, after ~= nil)(find, after, time_of) end,
-    merge = function(a, b)
-      for _, spot in ipairs(places) do
-        if not spot.is_shared then KINDS[spot.aggregator.name].merge(a, b, spot.at) end
-      end
-    end,
+    merge = merge_maker(places),
   }
 end
 

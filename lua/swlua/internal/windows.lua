@@ -8,7 +8,7 @@
 --
 -- State of a key, by kind of window:
 --   timed       [pane's start] = acc; a pane is gcd(length, slide) long, so an event is added once, and a window is the
---               sum of its panes
+--               sum of its panes; w = time of the next timer of windows that overlap
 --   session     s = { { s = start, e = last + gap, a = acc, t = time of its timer, f = has fired? }, ... } by start
 --   unbounded   a = acc, f, l = first and last time
 --   counted     the same, n = events
@@ -20,7 +20,7 @@ local decode = require("swlua.internal.decode")
 local each = require("swlua.internal.each")
 local values = require("swlua.values")
 local C = f.C
-local pairs, max, min, tonumber = each.pairs, math.max, math.min, tonumber
+local pairs, next, max, min, tonumber = each.pairs, each.next, math.max, math.min, tonumber
 local insert, remove = table.insert, table.remove
 
 local M = {}
@@ -136,45 +136,64 @@ local function geometry(window)
   }
 end
 
+--- Starts of the panes of a key in [from, to), in order.
+local function starts_between(state, from, to)
+  local starts = {}
+  for start in pairs(state) do
+    if type(start) == "number" and start >= from and start < to then starts[#starts + 1] = start end
+  end
+  table.sort(starts)
+  return starts
+end
+
 --- Functions that look panes up: gather(state, window's end) -> acc or nil, has_other(state, end, start).
 local function pane_finder(content, length, pane)
-  local function starts_between(state, from, to)
-    local starts = {}
-    if (to - from) / pane <= PROBED then
-      for start = from, to - pane, pane do
-        if state[start] then starts[#starts + 1] = start end
-      end
-      return starts
+  local merge = content.merge
+  --- What is so far, and one more: `all` is the sum, once there are two; `one` the first.
+  local function sum(all, one, acc)
+    if one == nil then return nil, acc end
+    if all == nil then
+      all = content.new()
+      merge(all, one)
     end
-    for start in pairs(state) do
-      if type(start) == "number" and start >= from and start < to then starts[#starts + 1] = start end
+    merge(all, acc)
+    return all, one
+  end
+  local function gather_many(state, last)
+    local all, one
+    for _, start in ipairs(starts_between(state, last - length, last)) do all, one = sum(all, one, state[start]) end
+    return all or one
+  end
+  local function gather_few(state, last)
+    local all, one
+    for start = last - length, last - pane, pane do
+      local acc = state[start]
+      if acc then all, one = sum(all, one, acc) end
     end
-    table.sort(starts)
-    return starts
+    return all or one
   end
-  local function gather(state, last)
-    if pane == length then return state[last - length] end
-    local accs = starts_between(state, last - length, last)
-    for i = 1, #accs do accs[i] = state[accs[i]] end
-    return combined(content, accs)
-  end
+  local function gather_one(state, last) return state[last - length] end
   local function has_other(state, last, start)
-    local starts = starts_between(state, last - length, last)
-    return #starts > 1 or #starts == 1 and starts[1] ~= start
+    for _, other in ipairs(starts_between(state, last - length, last)) do
+      if other ~= start then return true end
+    end
+    return false
   end
-  return gather, has_other
+  if pane == length then return gather_one, has_other end
+  return length / pane <= PROBED and gather_few or gather_many, has_other
 end
 
 --- Forgets panes that are in no window still to come, and what belonged to a key without panes.
 local function purger(window, pane, is_end)
   local length, slide, lateness = window.length_ms, window.slide_ms, window.lateness_ms or 0
-  local has_every = window.every_ms or window.every_count
   local function tidy(state)
+    if state.c and next(state.c) == nil then state.c = nil end
     for name in pairs(state) do
       if type(name) == "number" then return end
     end
-    state.t, state.c, state.d = nil, nil, nil
+    state.w, state.t, state.c, state.d = nil, nil, nil, nil
   end
+  local has_more = pane < length or window.every_ms or window.every_count
   return function(state, time)
     local last = time - lateness
     if is_end(last) then
@@ -183,11 +202,61 @@ local function purger(window, pane, is_end)
         if state.d then state.d[start] = nil end
       end
     end
-    if has_every then
-      if state.c then state.c[time] = nil end
-      tidy(state)
-    end
+    if not has_more then return end
+    if state.c then state.c[time] = nil end
+    tidy(state)
   end
+end
+
+--- Timers of windows that do not overlap: one each. opened(state, start, at) a pane; fired(state, time) a timer.
+local function plain_schedule(w)
+  local set, length, lateness = w.timer, w.window.length_ms, w.window.lateness_ms or 0
+  return function(_, start, at)
+    local last = start + length
+    if last > at then set(last) end
+    if lateness > 0 then set(last + lateness) end
+  end, function() end
+end
+
+--- Timers of windows that overlap: one a key, of the next window's end, or of panes to be forgotten, since each pane is
+--- part of many. An earlier one makes the later ones, in time.
+local function chained_schedule(w, shape, pane)
+  local set, length, slide, lateness = w.timer, w.window.length_ms, w.window.slide_ms, w.window.lateness_ms or 0
+  local function wake(state, time)
+    if state.w ~= nil and state.w <= time then return end
+    state.w = time
+    set(time)
+  end
+  local function opened(state, start, at)
+    local last = shape.first_end(start)
+    if last <= at then last = last + (math.floor((at - last) / slide) + 1) * slide end
+    if last <= shape.last_end(start) then wake(state, last) end
+    if lateness > 0 then wake(state, shape.last_end(start) + lateness) end
+  end
+  local function first_pane(state)
+    local first = math.huge
+    for start in pairs(state) do
+      if type(start) == "number" and start < first then first = start end
+    end
+    return first
+  end
+  --- Has the window with this end an early pane? Most often it has, where the one before had.
+  local function begins(state, last)
+    for start = last - length, min(last, last - length + PROBED * pane) - pane, pane do
+      if state[start] then return true end
+    end
+    return false
+  end
+  local function fired(state, time)
+    if state.w == nil or state.w > time then return end
+    state.w = nil
+    local last = shape.first_end(time)
+    if lateness == 0 and begins(state, last) then return wake(state, last) end
+    local first = first_pane(state) -- There is one: without panes there is no state.w.
+    wake(state, max(last, shape.first_end(first)))
+    if lateness > 0 then wake(state, shape.last_end(first) + lateness) end
+  end
+  return opened, fired
 end
 
 --- Early rows: note(state, start, time) behind each event, tick(state, time) by the timer "every".
@@ -242,29 +311,25 @@ end
 
 --- Tumbling and sliding windows.
 function M.timed(w)
-  local window, content, now, set = w.window, w.content, w.now, w.timer
-  local length, slide, offset, lateness = window.length_ms, window.slide_ms, window.offset_ms, window.lateness_ms or 0
-  local pane, shape, emit = gcd(length, slide), geometry(window), w.emit
+  local window, content, now, emit = w.window, w.content, w.now, w.emit
+  local length, offset, lateness = window.length_ms, window.offset_ms, window.lateness_ms or 0
+  local pane, shape = gcd(length, window.slide_ms), geometry(window)
   local gather, has_other = pane_finder(content, length, pane)
   local purge = purger(window, pane, shape.is_end)
+  local schedule = pane == length and plain_schedule or chained_schedule
+  local opened, fired = schedule(w, shape, pane)
   local is_new = false -- the pane of the event at work
 
-  --- Makes the pane of an event, and sets the timers of its windows, unless it is too late for all of them. A
-  --- neighbour's windows have theirs.
+  --- Makes the pane of an event, unless it is too late for all of its windows.
   local function open(state, start, event)
-    local at, last_end = now(), shape.last_end(start)
-    if last_end + lateness <= at then
+    local at = now()
+    if shape.last_end(start) + lateness <= at then
       w.late(event)
       return nil
     end
     local acc = content.new()
     state[start], is_new = acc, true
-    local known = state[start - pane] and start - pane + length or start
-    for last = last_end, known + 1, -slide do
-      if last <= at then break end
-      set(last)
-    end
-    if lateness > 0 then set(last_end + lateness) end
+    opened(state, start, at)
     return acc
   end
   local function find(state, time, event)
@@ -279,7 +344,7 @@ function M.timed(w)
   end
   --- The rows of windows that had ended before their event came. One that had been empty has its first row.
   local function correct(state, start, at, was_new)
-    for last = shape.first_end(start), min(at, shape.last_end(start)), slide do
+    for last = shape.first_end(start), min(at, shape.last_end(start)), window.slide_ms do
       if last + lateness > at then
         local had_row = not was_new or has_other(state, last, start)
         emit_window(state, last, had_row and "corrected" or "final")
@@ -300,6 +365,7 @@ function M.timed(w)
       if name == "every" then return tick(state, time) end
       local acc = shape.is_end(time) and gather(state, time)
       purge(state, time) -- first: a function that fails on the row must not keep the panes
+      fired(state, time)
       if acc then emit(acc, time - length, time, time - 1, "final") end
     end
 end
