@@ -29,9 +29,26 @@ local OPTIONS = {
   processing_time = { rule = check.rule.boolean, to = "is_by_clock" },
 }
 
+--- Options without those of windows of another kind.
+local function allowed_options(subject, options, allowed, reason)
+  local out = {}
+  for name, value in pairs(options) do
+    local is_known = not OPTIONS[name]
+    for _, one in ipairs(allowed) do is_known = is_known or one == name end
+    if is_known then out[name] = value else check.problem(("%s: %s takes no %s"):format(subject, reason, name)) end
+  end
+  return out
+end
+
+local BY_TIME, NONE = { "every", "lateness", "processing_time" }, {}
+local REASONS = {
+  counted = "a window by count", sliding_count = "a window by count", unbounded = "a window without end",
+}
+
 local function new(kind, subject, window, options, allowed)
   local spec = {}
   for _, name in ipairs(allowed) do spec[name] = OPTIONS[name] end
+  if type(options) == "table" then options = allowed_options(subject, options, allowed, REASONS[kind]) end
   for name, value in pairs(check.options(subject, options, spec)) do window[name] = value end
   if window.every then
     window.every_ms, window.every_count, window.every = window.every.ms, window.every.count, nil
@@ -42,8 +59,6 @@ local function new(kind, subject, window, options, allowed)
   window.kind = kind
   return setmetatable(window, window_meta)
 end
-
-local BY_TIME, NONE = { "every", "lateness", "processing_time" }, {}
 
 local function duration(subject, what, value, rule)
   local ms, expected = (rule or check.rule.positive_duration)(value)
