@@ -275,12 +275,11 @@ describe("33: the watermark", function()
   it("is not held back by a source that is idle: windows close", function()
     local t = sw.test(function()
       local job = sw.job("two")
-      local function source(name)
-        local idle = { after = "10s", advance = false }
+      local function source(name, idle)
         return job:source(name, sw.from.generator(nothing), { time = "ts", idle = idle })
       end
-      sw.union(source("left"), source("right")):key_by("k"):window(sw.tumbling("10s"))
-        :aggregate("w", { n = sw.count() }):to("rows", sw.to.null())
+      sw.union(source("left"), source("right", { after = "10s", advance = false }))
+        :key_by("k"):window(sw.tumbling("10s")):aggregate("w", { n = sw.count() }):to("rows", sw.to.null())
       return job
     end)
     t:push("right", { k = "a", ts = 500 })

@@ -348,6 +348,244 @@ describe("aggregators", function()
   end)
 end)
 
+describe("early rows", function()
+  it("of sliding windows come of all that are open and have something new", function()
+    local t = open(function(s)
+      return s:key_by("k"):window(sw.sliding("20s", "10s", { every = "4s" })):aggregate("w", { n = sw.count() })
+    end)
+    push(t, { "a", 11000 }, { "b", 12500 }, { "b", 17000 }, { "b", 21000 })
+    assert.same({ "a 0 1 early", "a 10000 1 early", "b 0 2 early", "b 10000 2 early", "a 0 1 final", "b 0 2 final" },
+      texts(t, "k", "window_start", "n", "window_state"))
+  end)
+
+  it("of sessions come with the bounds of the moment, and name those they replace", function()
+    local t = open(function(s)
+      return s:key_by("k"):window(sw.session("10s", { every = 2 })):aggregate("w", { n = sw.count() })
+    end)
+    for i = 1, 5 do push(t, { "a", i * 1000 }) end
+    t:finish()
+    assert.same({ "2 12000 early null", '4 14000 early [{"window_end":12000,"window_start":1000}]',
+      '5 15000 final [{"window_end":14000,"window_start":1000}]' },
+      texts(t, "n", "window_end", "window_state", "replaces"))
+  end)
+
+  it("of sessions come by time too", function()
+    local t = open(function(s)
+      return s:key_by("k"):window(sw.session("10s", { every = "5s" })):aggregate("w", { n = sw.count() })
+    end)
+    push(t, { "a", 1000 }, { "a", 6000 }, { "b", 9000 }, { "b", 10000 })
+    assert.same({ "a 2 1000 16000 early", "b 2 9000 20000 early" },
+      texts(t, "k", "n", "window_start", "window_end", "window_state"))
+  end)
+
+  it("of a window without end come after every Nth event", function()
+    local t = open(function(s)
+      return s:key_by("k"):window(sw.unbounded({ every = 2 })):aggregate("w", { n = sw.count() })
+    end)
+    for i = 1, 5 do push(t, { "a", i }) end
+    t:finish()
+    assert.same({ "2 early 1 2", "4 early 1 4", "5 final 1 5" },
+      texts(t, "n", "window_state", "window_start", "window_end"))
+  end)
+
+  it("of a window without end come by the clock", function()
+    local t = open(function(s)
+      return s:key_by("k"):window(sw.unbounded({ every = "10s", processing_time = true }))
+        :aggregate("w", { n = sw.count() })
+    end, {})
+    push(t, { "a" }, { "a" })
+    t:advance("10s")
+    t:advance("1m")
+    push(t, { "a" })
+    t:finish()
+    assert.same({ "2 early", "3 final" }, texts(t, "n", "window_state"))
+  end)
+end)
+
+describe("a fold", function()
+  local function folded(window, options)
+    return open(function(s)
+      return s:key_by("k"):window(window):fold("w", function() return { text = "" } end, function(acc, event)
+        acc.text = acc.text .. event.v
+        return acc
+      end, options)
+    end, { time = "ts", max_delay = "1m" })
+  end
+
+  it("of windows that overlap keeps the events, and folds them in order of time", function()
+    local t = folded(sw.sliding("2s", "1s"))
+    push(t, { "a", 1500, "x" }, { "a", 900, "y" }, { "a", 1100, "z" })
+    t:finish()
+    assert.same({ "y", "yzx", "zx" }, texts(t, "text"))
+  end)
+
+  it("keeps only accumulators where the option merge makes one of two", function()
+    local t = folded(sw.sliding("2s", "1s"), { merge = function(a, b)
+      a.text = a.text .. "|" .. b.text
+      return a
+    end })
+    push(t, { "a", 500, "x" }, { "a", 900, "y" }, { "a", 1100, "z" })
+    assert.same({ { text = "xy" }, true }, t:state("w", "a")[0])
+    t:finish()
+    assert.same({ "xy", "xy|z", "z" }, texts(t, "text"))
+  end)
+
+  it("of the last N events slides too", function()
+    local t = folded(sw.sliding(4, 2))
+    for i = 1, 6 do push(t, { "a", i, tostring(i) }) end
+    t:finish()
+    assert.same({ "12", "1234", "3456" }, texts(t, "text"))
+  end)
+end)
+
+describe("an error in a function of a window", function()
+  it("that reads an event sets the event aside, and opens no window", function()
+    local t = open(function(s)
+      return s:key_by("k"):window(sw.tumbling("10s"))
+        :aggregate("w", { n = sw.sum(function(event) return event.v.x end) })
+    end)
+    push(t, { "a", 1, nil }, { "a", 2, { x = 5 } })
+    assert.equal(1, #t:dead_letters())
+    assert.equal("w", t:dead_letters()[1].component)
+    assert.equal(1, t:dead_letters()[1].event.ts)
+    t:finish()
+    assert.same({ "5" }, texts(t, "n"))
+  end)
+
+  it("that makes a row is the component's, and the window goes all the same", function()
+    local t = open(function(s)
+      return s:key_by("k"):window(sw.tumbling("10s")):process("w", function(window, events, out)
+        if window.window_start == 0 then error("no row") end
+        out:emit({ n = #events })
+      end)
+    end)
+    push(t, { "a", 1 }, { "a", 10000 }, { "a", 20000 })
+    assert.equal(1, t:counters("w").errors)
+    assert.same({ "1" }, texts(t, "n"))
+    t:finish()
+    assert.is_nil(t:state("w", "a"))
+  end)
+
+  it("that folds the first event leaves no row", function()
+    local t = open(function(s)
+      return s:key_by("k"):window(sw.tumbling("10s")):fold("w", function() error("no start") end, function() end)
+    end)
+    push(t, { "a", 1 })
+    t:finish()
+    assert.same({}, t:results("rows"))
+    assert.matches("no start", t:dead_letters()[1].error, 1, true)
+  end)
+
+  it("is one when it sets a timer, or returns no event", function()
+    local t = open(function(s)
+      return s:key_by("k"):window(sw.tumbling("10s")):process("w", function(_, _, out) out:timer(5) end)
+    end)
+    push(t, { "a", 1 }, { "a", 10000 })
+    assert.matches("a window's function has no timers", t:dead_letters()[1].error, 1, true)
+    local reduced = open(function(s)
+      return s:key_by("k"):window(sw.tumbling("10s")):reduce("w", function() return nil end)
+    end)
+    push(reduced, { "a", 1 }, { "a", 2 })
+    assert.matches("reduce: the function returned no event", reduced:dead_letters()[1].error, 1, true)
+  end)
+end)
+
+describe("windows", function()
+  it("that no time ends are forgotten after ttl without an event", function()
+    local t = open(function(s)
+      return s:key_by("k"):window(sw.tumbling(3)):aggregate("w", { n = sw.count() }, { ttl = "10s" })
+    end)
+    push(t, { "a", 1 }, { "a", 2 }, { "a", 20000 }, { "a", 20001 }, { "a", 20002 })
+    t:finish()
+    assert.same({ "3 20000 20002" }, texts(t, "n", "window_start", "window_end"))
+  end)
+
+  it("have the key nil, those of one number in any form, and integers beyond 2^53", function()
+    local t = open(function(s)
+      return s:key_by("k"):window(sw.tumbling("10s")):aggregate("w", { n = sw.count() })
+    end)
+    push(t, { nil, 1 }, { nil, 2 }, { 1, 3 }, { 1LL, 4 }, { 9007199254740993LL, 5 }, { true, 6 })
+    t:finish()
+    local found = texts(t, "k", "n")
+    table.sort(found)
+    assert.same({ "1 2", "9007199254740993 1", "null 2", "true 1" }, found)
+  end)
+
+  it("of several key fields show those that are there", function()
+    local t = open(function(s)
+      return s:key_by({ "k", "v" }):window(sw.session("10s")):process("w", function(window, _, out)
+        out:emit({ key = window.key })
+      end)
+    end)
+    push(t, { "a", 1, nil }, { "a", 2, 5 })
+    t:finish()
+    assert.same({ { key = { "a", 5 } }, { key = { "a" } } }, { t:results("rows")[2], t:results("rows")[1] })
+  end)
+
+  it("of a stream keyed by different fields show the key as key", function()
+    local t = sw.test(function()
+      local job = sw.job("two")
+      local function source(name) return job:source(name, sw.from.generator(nothing), { time = "ts" }) end
+      sw.union(source("l"):key_by("a"), source("r"):key_by("b")):window(sw.tumbling("1s"))
+        :aggregate("w", { n = sw.count() }):to("rows", sw.to.null())
+      return job
+    end)
+    t:push("l", { ts = 1, a = 5 })
+    t:push("r", { ts = 2, b = 5 })
+    t:finish()
+    assert.same({ { key = 5, n = 2, window_start = 0, window_end = 1000 } }, t:results("rows"))
+  end)
+
+  it("behind windows are fed by their rows, and lose none", function()
+    local t = open(function(s)
+      return s:key_by("k"):window(sw.tumbling("1s")):aggregate("small", { n = sw.count() })
+        :window(sw.tumbling("10s")):aggregate("w", { n = sw.sum("n"), rows = sw.count() })
+    end)
+    for i = 0, 29 do push(t, { "k" .. math.floor(i / 2) % 2, i * 500 }) end
+    t:finish()
+    assert.same({ "20 10 0", "10 5 10000" }, texts(t, "n", "rows", "window_start"))
+  end)
+
+  it("keep nothing of a key when its windows are over", function()
+    for _, window in ipairs({ sw.tumbling("1s", { lateness = "1s", every = "100ms" }), sw.sliding("1s", "300ms"),
+      sw.sliding("1s", "500ms", { every = 3, lateness = "1s" }), sw.session("1s", { lateness = "1s", every = 2 }),
+      sw.session("1s"), sw.tumbling(2) }) do
+      local t = open(function(s) return s:key_by("k"):window(window):aggregate("w", { n = sw.count() }) end)
+      for i = 1, 6 do push(t, { "a", i * 150 }) end
+      push(t, { "b", 100000 })
+      assert.is_nil(t:state("w", "a"))
+    end
+  end)
+end)
+
+describe("windows by count and without end", function()
+  for name, window in pairs({ fixed = sw.tumbling(3), sliding = sw.sliding(6, 4),
+    unbounded = sw.unbounded({ every = "3s" }) }) do
+    it("go on after crashes, " .. name, function()
+      local function run(crashes)
+        local t = sw.test(function()
+          local job = sw.job("windows", { delivery = "exactly-once" })
+          job:source("in", sw.from.generator(nothing), { time = "ts" }):key_by("k")
+            :window(window):aggregate("w", { v = sw.collect("v"), q = sw.quantile("v", 0.9) })
+            :to("rows", sw.to.null())
+          return job
+        end)
+        for i = 1, 40 do
+          push(t, { "k" .. i * i % 3, i * 1000, i })
+          if crashes and i % 7 == 0 then t:checkpoint() end
+          if crashes and i % 10 == 0 then
+            t:crash()
+            t:restore()
+          end
+        end
+        t:finish()
+        return t:results("rows")
+      end
+      assert.same(run(false), run(true))
+    end)
+  end
+end)
+
 describe("a window is refused", function()
   local function refused(message, build)
     assert.error_matches(function() open(build) end, message, 1, true)

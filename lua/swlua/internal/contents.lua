@@ -126,7 +126,7 @@ function M.folded(spec, key_fields)
     new = function() return { false, false } end,
     operator = adding(function(acc, event)
       if not acc[2] then acc[1], acc[2] = spec.init(), true end
-      acc[1] = step(spec, acc[1], own(event))
+      acc[1] = own(step(spec, acc[1], event))
     end),
     merge = spec.merge and function(a, b)
       if not b[2] then return end

@@ -323,6 +323,9 @@ function Stream:print(label) end
 ---@field every swlua.Duration|integer|nil early rows
 ---@field processing_time boolean? by the engine's clock
 
+---@class swlua.FoldOptions: swlua.OperatorOptions
+---@field merge? fun(a: any, b: any): any makes one accumulator of two
+
 ---@class swlua.Windowed a stream seen through windows
 local Windowed = {}
 
@@ -342,7 +345,7 @@ function Windowed:reduce(name, fn, options) end
 ---@param init fun(): any
 ---@param fn fun(acc: any, event: swlua.Event): any
 ---@param row (fun(acc: any, window: table): swlua.Event?)?
----@param options swlua.OperatorOptions?
+---@param options swlua.FoldOptions?
 ---@return swlua.Stream
 function Windowed:fold(name, init, fn, row, options) end
 
@@ -392,68 +395,91 @@ function sw.csv(options) end
 ---@return swlua.Window
 function sw.tumbling(length, offset, options) end
 
+--- Windows that overlap: of a length, one every slide.
+---
+---     sw.sliding("1m", "10s")    sw.sliding(100, 10)
 ---@param length swlua.Duration|integer
 ---@param slide swlua.Duration|integer
 ---@param options swlua.WindowOptions?
 ---@return swlua.Window
 function sw.sliding(length, slide, options) end
 
+--- Windows that end when nothing came for longer than a gap.
+---
+---     sw.session("30s", { lateness = "5s" })
 ---@param gap swlua.Duration
 ---@param options swlua.WindowOptions?
 ---@return swlua.Window
 function sw.session(gap, options) end
 
+--- One window of everything: fires by `every`, and when the input ends.
 ---@param options { every: swlua.Duration|integer|nil, processing_time: boolean? }?
 ---@return swlua.Window
 function sw.unbounded(options) end
 
+--- How many events; with a field, those where it is neither nil nor false.
+---@param field? string|fun(event: swlua.Event): any
 ---@return swlua.Aggregator
-function sw.count() end
+function sw.count(field) end
 
+--- Sum of numbers; 0 of none. Of integers it is exact up to 2^63, and an error beyond.
 ---@param field string|fun(event: swlua.Event): any
 ---@return swlua.Aggregator
 function sw.sum(field) end
 
+--- Mean of numbers; nil of none.
 ---@param field string|fun(event: swlua.Event): any
 ---@return swlua.Aggregator
 function sw.mean(field) end
 
+--- The least value, of numbers or of strings.
 ---@param field string|fun(event: swlua.Event): any
 ---@return swlua.Aggregator
 function sw.min(field) end
 
+--- The greatest value, of numbers or of strings.
 ---@param field string|fun(event: swlua.Event): any
 ---@return swlua.Aggregator
 function sw.max(field) end
 
----@param field string|fun(event: swlua.Event): any
+--- The value of the event with the earliest time, or that event.
+---@param field? string|fun(event: swlua.Event): any
 ---@return swlua.Aggregator
 function sw.first(field) end
 
----@param field string|fun(event: swlua.Event): any
+--- The value of the event with the latest time, or that event.
+---@param field? string|fun(event: swlua.Event): any
 ---@return swlua.Aggregator
 function sw.last(field) end
 
+--- The event whose field is least; of several, the earliest.
 ---@param field string|fun(event: swlua.Event): any
 ---@return swlua.Aggregator
 function sw.min_by(field) end
 
+--- The event whose field is greatest; of several, the earliest.
 ---@param field string|fun(event: swlua.Event): any
 ---@return swlua.Aggregator
 function sw.max_by(field) end
 
----@param field string|fun(event: swlua.Event): any
+--- All values, or events, in order of time.
+---@param field? string|fun(event: swlua.Event): any
 ---@return swlua.Aggregator
 function sw.collect(field) end
 
+--- How many different values, exactly.
 ---@param field string|fun(event: swlua.Event): any
 ---@return swlua.Aggregator
 function sw.distinct(field) end
 
+--- About how many different values: HyperLogLog, standard error 1.63 %.
 ---@param field string|fun(event: swlua.Event): any
 ---@return swlua.Aggregator
 function sw.approx_distinct(field) end
 
+--- The value at rank ceil(q * n): exact of up to 256 values, of more within 1 % (DDSketch).
+---
+---     sw.quantile("ms", 0.99)
 ---@param field string|fun(event: swlua.Event): number?
 ---@param q number 0 .. 1
 ---@return swlua.Aggregator
