@@ -64,6 +64,12 @@ local function key_of(info)
   return ("%s:%d:%d"):format(info.source, info.linedefined, info.lastlinedefined)
 end
 
+--- What a windowed component was given (window.lua).
+local function windowed_functions(spec, add)
+  for _, name in ipairs({ "fn", "init", "row", "merge" }) do add(spec[name]) end
+  for _, field in ipairs(spec.fields or {}) do add(field.aggregator.field) end
+end
+
 --- Every function that the script gave for a component.
 local function functions_of(component)
   local list = {}
@@ -75,20 +81,26 @@ local function functions_of(component)
   add(component.time)
   add(component.options.on_timer)
   add(component.connector and component.connector.fn)
-  for _, member in pairs(component.operator or {}) do add(member) end
+  local windowed = component.operator and component.operator.windowed
+  if windowed then
+    windowed_functions(windowed, add)
+  else
+    for _, member in pairs(component.operator or {}) do add(member) end
+  end
   for _, input in ipairs(component.inputs) do add(input.grouping.fn) end
   return list
 end
 
+local function add_range(index, fn)
+  local info = debug.getinfo(fn, "S")
+  ranges[#ranges + 1] = {
+    source = info.source, first = info.linedefined, last = info.lastlinedefined, key = key_of(info), index = index,
+  }
+end
+
 local function list_ranges(job)
   for _, component in ipairs(job.components) do
-    for _, fn in ipairs(functions_of(component)) do
-      local info = debug.getinfo(fn, "S")
-      ranges[#ranges + 1] = {
-        source = info.source, first = info.linedefined, last = info.lastlinedefined, key = key_of(info),
-        index = component.index,
-      }
-    end
+    for _, fn in ipairs(functions_of(component)) do add_range(component.index, fn) end
   end
 end
 
@@ -270,7 +282,12 @@ end
 
 local function watch(started, limit)
   tasks, by_coroutine = started, {}
-  for _, task in ipairs(tasks) do by_coroutine[task.coroutine] = task end
+  for _, task in ipairs(tasks) do
+    by_coroutine[task.coroutine] = task
+    for _, x in ipairs(task.order) do
+      if x.composed then add_range(x.component.index, x.composed) end
+    end
+  end
   stop_after(limit)
   attach()
 end

@@ -113,6 +113,14 @@ local function copied(v)
   return v
 end
 
+local function by_time_then_place(list)
+  return function(a, b)
+    local at, bt = list[2 * a - 1], list[2 * b - 1]
+    if at ~= bt then return at < bt end
+    return a < b
+  end
+end
+
 --- The values of { time, value, time, value, ... } in order of time.
 function M.in_order(list, copy)
   local count, order = #list / 2, {}
@@ -121,13 +129,7 @@ function M.in_order(list, copy)
     order[i] = i
     if i > 1 and list[2 * i - 1] < list[2 * i - 3] then is_sorted = false end
   end
-  if not is_sorted then
-    table.sort(order, function(a, b)
-      local at, bt = list[2 * a - 1], list[2 * b - 1]
-      if at ~= bt then return at < bt end
-      return a < b
-    end)
-  end
+  if not is_sorted then table.sort(order, by_time_then_place(list)) end
   local out = {}
   for i = 1, count do out[i] = copy and copied(list[2 * order[i]]) or list[2 * order[i]] end
   return values.array(out)
@@ -234,12 +236,15 @@ local TOOLS = {
   append = M.append, merge_seen = merge_seen, sketches = sketches, type = type, null = values.null,
 }
 
+-- Chunks are named as if they lay beside this file: the engine's own code, wherever names are looked at.
+local HERE = debug.getinfo(1, "S").source:gsub("accumulators%.lua$", "")
+
 local function compile(text, name, own)
   local names = {}
   for tool in each.pairs(TOOLS) do names[#names + 1] = tool end
   table.sort(names)
   local list = table.concat(names, ", ")
-  local chunk = assert(loadstring(("local %s = %s\n%s"):format(list, list, text), "=" .. name))
+  local chunk = assert(loadstring(("local %s = %s\n%s"):format(list, list, text), HERE .. name))
   return setfenv(chunk, setmetatable(own, { __index = TOOLS }))()
 end
 

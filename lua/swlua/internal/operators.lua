@@ -447,7 +447,10 @@ end
 --- The functions of a windowed component are made for it, and of no instance.
 local function compose_windows(task, x, keyed, out)
   x.self, x.is_windowed = nil, true
-  return core.chunk("swlua.internal.windows")().compose(x.component.operator.windowed, task, x, keyed, out)
+  local windows, spec = core.chunk("swlua.internal.windows")(), x.component.operator.windowed
+  local fn, on_timer = windows.compose(spec, task, x, keyed, out)
+  x.composed = fn
+  return fn, on_timer
 end
 
 function builders.apply(task, x)

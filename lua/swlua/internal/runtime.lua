@@ -294,6 +294,13 @@ local function set_aside_function(task, x)
   end
 end
 
+--- The function that errors without a place are said to be in.
+local function user_function(component)
+  local operator, connector = component.operator, component.connector
+  if operator and operator.windowed then return operator.windowed.fn end
+  return component.fn or (operator and (operator.apply or operator.get_events)) or (connector and connector.fn)
+end
+
 local function context(task, desc)
   local component = task.job.components[desc.index + 1]
   local x = {
@@ -303,8 +310,7 @@ local function context(task, desc)
     current = records.current, order = M.order, strict = task.options.strict, entries = {}, row_entries = {},
     moment = ffi.new("sw_moment"), domain = 0,
     emitted = {}, copy = values.copy, has_ttl = component.options.ttl_ms ~= nil,
-    fn = component.fn or (component.operator and (component.operator.apply or component.operator.get_events))
-      or (component.connector and component.connector.fn),
+    fn = user_function(component),
     about = { id = task.number, count = task.count, job = task.job.name, component = component.name,
       restored = core.restored_version(task.pointer, component.name) ~= nil },
     has_checkpoints = core.has_checkpoints(task.pointer), has_acks = task.has_acks,
