@@ -58,6 +58,35 @@ describe("swlua check --explain", function()
     assert.is_nil(verdicts["(outside components)"])
   end)
 
+  it("says of windows and running aggregates that what they do with an event compiles", function()
+    local verdicts = explained([[
+local NOW = 1700000000000
+nowhere(tables, "unused")
+nowhere(records, "unused-too")
+local function keyed(schema, name)
+  return job:source(name, sw.from.generator(function(i)
+    return { n = i, kind = i % 7, name = "x" }, NOW + i
+  end), { schema = schema }):key_by("kind")
+end
+local FIELDS = { n = sw.count(), sum = sw.sum("n"), mean = sw.mean("n"), low = sw.min("n"), last = sw.last("n"),
+  names = sw.approx_distinct("name"), middle = sw.quantile("n", 0.5) }
+local WINDOWS = { tumbling = sw.tumbling("1s"), sliding = sw.sliding("1s", "100ms"), session = sw.session("50ms"),
+  counted = sw.tumbling(100), late = sw.tumbling("1s", { lateness = "1s" }) }
+for name, window in sw.pairs(WINDOWS) do
+  nowhere(keyed(Event, name .. "-records"):window(window):aggregate(name, FIELDS), name .. "-sink")
+end
+nowhere(keyed(nil, "running-tables"):aggregate("running", FIELDS), "running-sink")
+nowhere(keyed(nil, "fold-tables"):window(sw.tumbling("1s")):fold("folded", function() return { n = 0 } end,
+  function(acc, event)
+    acc.n = acc.n + event.n
+    return acc
+  end), "fold-sink")
+]])
+    for _, name in ipairs({ "tumbling", "sliding", "session", "counted", "late", "running", "folded" }) do
+      assert.are.same({ name, "compiles" }, { name, verdicts[name] })
+    end
+  end)
+
   it("names the line where a closure is made for each event, and blames no other component of the chain", function()
     local verdicts = explained([[
 nowhere(tables:map("before", function(event) return { n = event.n } end):map("closing", function(event)
