@@ -6,6 +6,7 @@ local generate = require("generate")
 
 local args = sw.args
 local keys, rate, disorder = args.keys, args.rate or 100000, args.disorder or 0
+local BASE_MS = 1436918400000
 local scramble = generate.scramble
 local sink = args.output and sw.to.file(args.output) or sw.to.null()
 local event = args.shape ~= "table" and sw.record({ key = "i64", value = "f64" }) or nil
@@ -23,7 +24,7 @@ local AGGREGATES = {
 
 --- `rate` events in each second of event time.
 local function numbers(i)
-  local time = math.floor(i * 1000 / rate)
+  local time = BASE_MS + math.floor(i * 1000 / rate)
   if disorder > 0 then time = time - scramble(i + 7) % disorder end
   return { key = scramble(i) % keys, value = i }, time
 end
