@@ -21,7 +21,6 @@ local each = require("swlua.internal.each")
 local values = require("swlua.values")
 local C = f.C
 local pairs, next, max, min, tonumber = each.pairs, each.next, math.max, math.min, tonumber
-local insert, remove = table.insert, table.remove
 
 local M = {}
 
@@ -426,14 +425,24 @@ local function absorb(content, session, other)
   if other.n then session.n = (session.n or 0) + other.n end
   for _, row in ipairs(other.r or {}) do
     session.r = session.r or {}
-    insert(session.r, row)
+    session.r[#session.r + 1] = row
   end
 end
 
 local function insert_by_start(list, session)
   local at = #list + 1
-  while at > 1 and list[at - 1].s > session.s do at = at - 1 end
-  insert(list, at, session)
+  while at > 1 and list[at - 1].s > session.s do
+    list[at] = list[at - 1]
+    at = at - 1
+  end
+  list[at] = session
+end
+
+--- table.remove, which the JIT does not compile.
+local function remove(list, at)
+  local n = #list
+  for i = at, n - 1 do list[i] = list[i + 1] end
+  list[n] = nil
 end
 
 --- Windows that end when for a gap nothing came. One fires once the watermark is behind its end, for an event at its
