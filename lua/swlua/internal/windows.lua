@@ -445,31 +445,9 @@ local function remove(list, at)
   list[n] = nil
 end
 
---- Windows that end when for a gap nothing came. One fires once the watermark is behind its end, for an event at its
---- end still belongs to it. Its timer is moved when it fires, not with each event. A session that has fired is
---- remembered for a gap more: a late event that would have belonged to it is late, and makes no second one.
-function M.session(w)
-  local window, content, now, set, emit = w.window, w.content, w.now, w.timer, w.emit
-  local gap, lateness = window.gap_ms, window.lateness_ms or 0
-  local remembered = window.is_by_clock and 0 or lateness + gap
-
-  local function emit_session(session, kind)
-    local replaces = w.is_marked and replaced(session) or nil
-    emit(session.a, session.s, session.e, session.e - 1, kind, replaces)
-  end
-  local function open(state, time, event, at, is_refused)
-    if is_refused or time + gap + lateness < at then
-      w.late(event)
-      return nil
-    end
-    local session = { s = time, e = time + gap, a = content.new(), t = time + gap + 1 }
-    state.s = state.s or {}
-    insert_by_start(state.s, session)
-    if session.t > at then set(session.t) end
-    return session
-  end
-  --- The open sessions that an event touches, as one; and does it touch one that is closed?
-  local function touched(list, time, at)
+--- The open sessions that an event touches, as one; and does it touch one that is closed?
+local function toucher(content, gap, lateness)
+  return function(list, time, at)
     local session, is_closed, i = nil, false, 1
     while list[i] do
       local other, is_absorbed = list[i], false
@@ -487,13 +465,29 @@ function M.session(w)
     end
     return session, is_closed
   end
+end
+
+--- find(state, time, event) -> the acc of the event's session, and the session; nothing where it is too late.
+local function session_finder(w, gap, lateness)
+  local content, now, set = w.content, w.now, w.timer
+  local touched = toucher(content, gap, lateness)
+  local function open(state, time, event, at, is_refused)
+    if is_refused or time + gap + lateness < at then
+      w.late(event)
+      return nil
+    end
+    local session = { s = time, e = time + gap, a = content.new(), t = time + gap + 1 }
+    state.s = state.s or {}
+    insert_by_start(state.s, session)
+    if session.t > at then set(session.t) end
+    return session.a, session
+  end
   local function join(state, time, event)
     local at = now()
     local session, is_closed = touched(state.s or {}, time, at)
     if not session then
-      session = open(state, time, event, at, is_closed)
-      if not session then return nil end
-      return session.a, session
+      local acc, opened = open(state, time, event, at, is_closed)
+      return acc, opened
     end
     session.s, session.e = min(session.s, time), max(session.e, time + gap)
     session.was_fired, session.f = session.was_fired or session.f, nil
@@ -503,16 +497,21 @@ function M.session(w)
     end
     return session.a, session
   end
-  local function find(state, time, event)
+  return function(state, time, event)
     local list = state.s
     local newest = list and list[#list]
     if newest and not newest.f and time >= newest.s and time <= newest.e then -- It touches no other.
       if time + gap > newest.e then newest.e = time + gap end
       return newest.a, newest
     end
-    return join(state, time, event)
+    local acc, session = join(state, time, event)
+    return acc, session
   end
-  --- What becomes of a session whose timer has come: does it fire, is it forgotten?
+end
+
+--- What becomes of sessions whose timer has come: those that fire now, and those that are over go.
+local function session_ender(w, remembered)
+  local set = w.timer
   local function due(session, time)
     local fires = not session.f and session.e < time
     session.f = session.f or fires or nil
@@ -522,19 +521,7 @@ function M.session(w)
     set(session.t)
     return fires, false
   end
-  local note, tick = early_sessions(w, emit_session)
-  local has_every = window.every_ms or window.every_count
-  local function after(state, _, session, time)
-    if session.e < now() then
-      session.f, session.t = true, session.e + remembered + 1
-      set(session.t)
-      emit_session(session, session.was_fired and "corrected" or "final")
-    elseif has_every and not session.was_fired then
-      note(state, session, time)
-    end
-  end
-  local function on_timer(time, _, state, name)
-    if name == "every" then return tick(state, time) end
+  return function(state, time)
     local list, fired, i = state.s or {}, {}, 1
     while list[i] do
       local session, fires, is_over = list[i], false, false
@@ -543,12 +530,42 @@ function M.session(w)
       if is_over then remove(list, i) else i = i + 1 end
     end
     if #list == 0 then state.s, state.t = nil, nil end
-    for _, session in ipairs(fired) do
+    return fired
+  end
+end
+
+--- Windows that end when for a gap nothing came. One fires once the watermark is behind its end, for an event at its
+--- end still belongs to it. Its timer is moved when it fires, not with each event. A session that has fired is
+--- remembered for a gap more: a late event that would have belonged to it is late, and makes no second one.
+function M.session(w)
+  local window, now, emit = w.window, w.now, w.emit
+  local gap, lateness = window.gap_ms, window.lateness_ms or 0
+  local remembered = window.is_by_clock and 0 or lateness + gap
+  local find, ended = session_finder(w, gap, lateness), session_ender(w, remembered)
+
+  local function emit_session(session, kind)
+    local replaces = w.is_marked and replaced(session) or nil
+    emit(session.a, session.s, session.e, session.e - 1, kind, replaces)
+  end
+  local note, tick = early_sessions(w, emit_session)
+  local has_every = window.every_ms or window.every_count
+  local function after(state, _, session, time)
+    if session.e < now() then
+      session.f, session.t = true, session.e + remembered + 1
+      w.timer(session.t)
+      emit_session(session, session.was_fired and "corrected" or "final")
+    elseif has_every and not session.was_fired then
+      note(state, session, time)
+    end
+  end
+  local function on_timer(time, _, state, name)
+    if name == "every" then return tick(state, time) end
+    for _, session in ipairs(ended(state, time)) do
       emit_session(session, session.was_fired and "corrected" or "final")
       if lateness == 0 then session.a, session.r = nil, nil end
     end
   end
-  return content.operator(find, (lateness > 0 or has_every) and after or nil, w.time_of), on_timer
+  return w.content.operator(find, (lateness > 0 or has_every) and after or nil, w.time_of), on_timer
 end
 
 -- Without bounds, and by count ---------------------------------------------------------------------------------------
