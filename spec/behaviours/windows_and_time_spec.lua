@@ -105,6 +105,11 @@ describe("29: a session", function()
     assert.same({}, shown(t))
     push(t, { "b", 20002 })
     assert.same({ "a 0-20001 3" }, shown(t))
+    local longer = open(windowed(sw.session("10s"))) -- by one millisecond than its first event's timer
+    push(longer, { "a", 0 }, { "a", 1 }, { "b", 10001 }, { "a", 10001 })
+    assert.same({}, shown(longer))
+    longer:finish()
+    assert.same({ "a 0-20001 3", "b 10001-20001 1" }, shown(longer))
   end)
 
   it("merges with another when an event bridges them", function()
